@@ -1,0 +1,48 @@
+//! The master's settings.
+
+use super::settings::{MaybeDuration, settings};
+use crate::core::model::ByteSize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+settings! {
+    /// The master's settings.
+    Master {
+        /// Host name or address by which clients and workers reach the master.
+        hostname: String = "goosefs.master.hostname", "localhost";
+        /// Address the master listens on; 0.0.0.0 for all.
+        bind_host: String = "goosefs.master.bind.host", "${goosefs.master.hostname}";
+        /// Port of the master's gRPC services.
+        rpc_port: u16 = "goosefs.master.rpc.port", "9200";
+        /// Port of the master's web page, metrics and health.
+        web_port: u16 = "goosefs.master.web.port", "9201";
+        /// Port of the journal, between masters.
+        journal_port: u16 = "goosefs.master.embedded.journal.port", "9202";
+        /// Directory of the journal and the metastore.
+        journal_dir: PathBuf = "goosefs.master.journal.folder", "${goosefs.data.dir}/master";
+        /// Entries after which a checkpoint is made and the log is cut.
+        checkpoint_entries: u64 = "goosefs.master.journal.checkpoint.period.entries", "200000";
+        /// Memory for cached inodes and blocks of the metastore.
+        metastore_cache: ByteSize = "goosefs.master.metastore.cache.size", "64MB";
+        /// Under store mounted at the root; empty for a directory below goosefs.data.dir.
+        root_ufs: String = "goosefs.master.mount.table.root.ufs", "";
+        /// How long a worker may be silent before it counts as lost.
+        worker_timeout: Duration = "goosefs.master.worker.timeout", "1min";
+        /// How long the first question for workers waits for one to register.
+        worker_grace: Duration = "goosefs.master.worker.grace", "10s";
+        /// How long metadata loaded from an under store is trusted; -1 until someone asks for a sync.
+        sync_interval: MaybeDuration = "goosefs.master.file.metadata.sync.interval", "-1";
+        /// How long operation ids of changes are kept, so that a retry is answered and not repeated.
+        operation_ids_kept: Duration = "goosefs.master.operation.ids.kept", "10min";
+        /// How long a file with no writer may stay incomplete before it is removed.
+        incomplete_timeout: Duration = "goosefs.master.file.incomplete.timeout", "1day";
+        /// How often expired files are looked for.
+        ttl_interval: Duration = "goosefs.master.ttl.checker.interval", "1min";
+        /// How long a file written ASYNC_THROUGH waits before it is persisted.
+        persist_delay: Duration = "goosefs.master.persistence.initial.interval", "1s";
+        /// Bytes of small files that one task of a load takes together.
+        load_task_size: ByteSize = "goosefs.master.load.task.size", "64MB";
+        /// The cluster's name in reports.
+        cluster_name: String = "goosefs.cluster.name", "goosefs";
+    }
+}

@@ -1,0 +1,121 @@
+//! The worker's settings.
+
+use super::settings::{Share, Value, settings};
+use crate::core::error::{Result, invalid_argument};
+use crate::core::model::ByteSize;
+use crate::core::model::size::parse_share;
+use std::path::PathBuf;
+use std::time::Duration;
+
+settings! {
+    /// The worker's settings.
+    Worker {
+        /// Host name or address by which clients reach the worker.
+        hostname: String = "goosefs.worker.hostname", "localhost";
+        /// Address the worker listens on; 0.0.0.0 for all.
+        bind_host: String = "goosefs.worker.bind.host", "${goosefs.worker.hostname}";
+        /// Port of the worker's gRPC services.
+        rpc_port: u16 = "goosefs.worker.rpc.port", "9203";
+        /// Port of the worker's web page, metrics and health.
+        web_port: u16 = "goosefs.worker.web.port", "9204";
+        /// Directories that hold blocks, as MEDIUM:path:quota with MEDIUM one of MEM, SSD, HDD and quota a size or a share of the disk.
+        dirs: StoreDirs = "goosefs.worker.dirs", "MEM:/dev/shm/goosefs-${user}:50%";
+        /// Directory of the worker's id and page tables.
+        meta_dir: PathBuf = "goosefs.worker.data.folder", "${goosefs.data.dir}/worker";
+        /// Socket by which block files are lent to clients on this host; empty to lend none.
+        domain_socket: PathBuf = "goosefs.worker.data.server.domain.socket.address", "${goosefs.worker.data.folder}/lend.sock";
+        /// Bytes of a block that are filled, checked and counted at once.
+        page_size: ByteSize = "goosefs.worker.page.size", "1MB";
+        /// Reads of one block from an under store that run at the same time.
+        fill_concurrency: u32 = "goosefs.worker.fill.concurrency", "8";
+        /// Share in use of a directory where eviction starts.
+        watermark_high: Share = "goosefs.worker.watermark.high", "95%";
+        /// Share in use of a directory where eviction stops.
+        watermark_low: Share = "goosefs.worker.watermark.low", "80%";
+        /// How often the worker reports to the master.
+        heartbeat_interval: Duration = "goosefs.worker.block.heartbeat.interval", "1s";
+        /// Points of this worker on the ring; more points, more blocks.
+        virtual_nodes: u32 = "goosefs.worker.virtual.nodes", "5000";
+        /// Tasks of jobs the worker does at the same time.
+        task_slots: u32 = "goosefs.worker.task.slots", "16";
+        /// How long a worker that is told to stop waits for streams to end.
+        stop_grace: Duration = "goosefs.worker.stop.grace", "5s";
+    }
+}
+
+/// How much of a directory's disk blocks may use.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StoreQuota {
+    /// That many bytes.
+    Bytes(ByteSize),
+    /// That share of the file system's size, 0.0 to 1.0.
+    Share(f64),
+}
+
+/// One directory of the block store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreDir {
+    /// MEM, SSD or HDD.
+    pub medium: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// How much it may hold.
+    pub quota: StoreQuota,
+}
+
+/// The directories of the block store, the first choice first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreDirs(pub Vec<StoreDir>);
+
+impl Value for StoreDirs {
+    const KIND: &'static str = "list of MEDIUM:path:quota";
+
+    fn read(text: &str) -> Result<Self> {
+        let dirs = Vec::<String>::read(text)?
+            .iter()
+            .map(|item| read_dir(item))
+            .collect::<Result<Vec<_>>>()?;
+        if dirs.is_empty() {
+            return Err(invalid_argument(
+                "name at least one directory, as SSD:/data/goosefs:100GB",
+            ));
+        }
+        Ok(StoreDirs(dirs))
+    }
+}
+
+fn read_dir(text: &str) -> Result<StoreDir> {
+    let wrong = || {
+        invalid_argument(format!(
+            "{text:?} is no MEDIUM:path:quota such as SSD:/data/goosefs:100GB"
+        ))
+    };
+    let (medium, rest) = text.split_once(':').ok_or_else(wrong)?;
+    let (path, quota) = rest.rsplit_once(':').ok_or_else(wrong)?;
+    let medium = medium.to_ascii_uppercase();
+    if !["MEM", "SSD", "HDD"].contains(&medium.as_str()) || !path.starts_with('/') {
+        return Err(wrong());
+    }
+    let quota = if quota.ends_with('%') {
+        StoreQuota::Share(parse_share(quota)?)
+    } else {
+        StoreQuota::Bytes(quota.parse()?)
+    };
+    Ok(StoreDir { medium, path: path.into(), quota })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_have_a_medium_a_path_and_a_quota() {
+        let dirs = StoreDirs::read("MEM:/dev/shm/g:1GB, hdd:/data:90%").unwrap().0;
+        assert_eq!(dirs[0].quota, StoreQuota::Bytes(ByteSize(1 << 30)));
+        assert_eq!(dirs[1].medium, "HDD");
+        assert_eq!(dirs[1].quota, StoreQuota::Share(0.9));
+        for bad in ["", "MEM:/x", "RAM:/x:1G", "SSD:x:1G", "SSD:/x:much"] {
+            assert!(StoreDirs::read(bad).is_err(), "{bad:?} was taken");
+        }
+    }
+}

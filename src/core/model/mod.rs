@@ -1,0 +1,19 @@
+//! The nouns that every process shares, with the rules that belong to them and nothing else.
+
+pub mod block;
+pub mod caching;
+pub mod file;
+pub mod mount;
+pub mod path;
+pub mod ring;
+pub mod size;
+pub mod worker;
+
+pub use block::{BlockId, FileId, MountId};
+pub use caching::{ReadType, TtlAction, WriteType};
+pub use file::{BlockStatus, PersistenceState, Status};
+pub use mount::MountInfo;
+pub use path::FsPath;
+pub use ring::Ring;
+pub use size::ByteSize;
+pub use worker::{WorkerAddress, WorkerId, WorkerInfo};

@@ -1,0 +1,51 @@
+//! Workers as others see them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// A worker's id: positive, stable over restarts, its key on the ring.
+pub type WorkerId = i64;
+
+/// Where a worker is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct WorkerAddress {
+    /// Host name or address, as clients can resolve it.
+    pub host: String,
+    /// Port of its gRPC services.
+    pub rpc_port: u16,
+    /// Port of its web page; 0 where it has none.
+    pub web_port: u16,
+    /// Socket by which it lends block files to clients on its host; empty where it lends none.
+    pub domain_socket: String,
+}
+
+impl fmt::Display for WorkerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.rpc_port)
+    }
+}
+
+/// What the master tells of a live worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WorkerInfo {
+    /// Its id.
+    pub id: WorkerId,
+    /// Where it is reached.
+    pub address: WorkerAddress,
+    /// Bytes its block store may hold.
+    pub capacity_bytes: u64,
+    /// Bytes its block store holds.
+    pub used_bytes: u64,
+    /// Of those: bytes that exist nowhere else yet.
+    pub persist_used_bytes: u64,
+    /// Points on the ring; 0 takes it off.
+    pub virtual_nodes: u32,
+    /// When it started, in milliseconds since 1970.
+    pub start_ms: i64,
+    /// Seconds since the master heard of it.
+    pub last_contact_s: i32,
+    /// Whether it takes no writes.
+    pub forbid_write: bool,
+    /// False once the master has given it up as lost.
+    pub live: bool,
+}

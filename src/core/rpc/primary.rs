@@ -1,0 +1,168 @@
+//! The way to the primary master: find it, follow it, and repeat what may be repeated.
+
+use super::channel::{Channel, Credentials, connect};
+use super::error::from_status;
+use crate::core::config::Config;
+use crate::core::error::{Error, ErrorKind, Result, unavailable};
+use crate::core::proto::grpc::version::service_version_client_service_client::ServiceVersionClientServiceClient;
+use crate::core::proto::grpc::version::{GetServiceVersionPRequest, ServiceType};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+use tonic::{Response, Status};
+
+/// Waits between rounds of asking all masters who is primary.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(3);
+
+/// A connection to whichever master is primary. Clones share it.
+#[derive(Clone)]
+pub struct Primary {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    addresses: Vec<String>,
+    credentials: Credentials,
+    retry_max: Duration,
+    current: Mutex<Option<Current>>,
+}
+
+#[derive(Clone)]
+struct Current {
+    address: String,
+    channel: Channel,
+    /// Tells this connection from the next one, so that only the one that failed is forgotten.
+    generation: Instant,
+}
+
+impl Primary {
+    /// Finds the primary among the configured masters when it is first needed.
+    pub fn new(config: &Config) -> Self {
+        Self::of(config.master_addresses(), Credentials::of(config), config.client.retry_max)
+    }
+
+    /// Finds the primary among `addresses` (host:port); calls are repeated for up to `retry_max`.
+    pub fn of(addresses: Vec<String>, credentials: Credentials, retry_max: Duration) -> Self {
+        let inner = Inner { addresses, credentials, retry_max, current: Mutex::new(None) };
+        Primary { inner: Arc::new(inner) }
+    }
+
+    /// The masters it tries, as host:port.
+    pub fn addresses(&self) -> &[String] {
+        &self.inner.addresses
+    }
+
+    /// The primary's address, found now if need be.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master is primary.
+    pub async fn address(&self) -> Result<String> {
+        Ok(self.current().await?.address)
+    }
+
+    /// A channel to the primary, for streams that the caller repeats itself.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master is primary.
+    pub async fn channel(&self) -> Result<Channel> {
+        Ok(self.current().await?.channel)
+    }
+
+    /// Makes `call` on the primary. While the primary is lost, not there yet or has forgotten our
+    /// session, finds it again and repeats: give every change an operation id.
+    ///
+    /// # Errors
+    /// What the call fails with; `Unavailable` naming the masters when none answers for too long.
+    pub async fn call<T, F>(&self, call: impl Fn(Channel) -> F) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<Response<T>, Status>>,
+    {
+        let deadline = Instant::now() + self.inner.retry_max;
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let error = match self.current().await {
+                Ok(current) => match call(current.channel.clone()).await {
+                    Ok(response) => return Ok(response.into_inner()),
+                    Err(status) => {
+                        let error = from_status(&status);
+                        if !repeatable(error.kind()) {
+                            return Err(error);
+                        }
+                        self.forget(current.generation).await;
+                        error
+                    }
+                },
+                Err(error) => error,
+            };
+            if !repeatable(error.kind()) {
+                return Err(error);
+            }
+            if Instant::now() + backoff >= deadline {
+                return Err(self.nobody(error));
+            }
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    fn nobody(&self, last: Error) -> Error {
+        let masters = self.inner.addresses.join(", ");
+        unavailable(format!("no primary master at {masters}: is it running? {last}"))
+    }
+
+    async fn forget(&self, generation: Instant) {
+        let mut current = self.inner.current.lock().await;
+        if current.as_ref().is_some_and(|c| c.generation == generation) {
+            *current = None;
+        }
+    }
+
+    /// The connection in use, or a new one. Held locked while connecting: callers that come
+    /// meanwhile wait for the one attempt instead of starting their own.
+    async fn current(&self) -> Result<Current> {
+        let mut current = self.inner.current.lock().await;
+        if let Some(current) = current.as_ref() {
+            return Ok(current.clone());
+        }
+        let mut last = unavailable("no master is configured");
+        for address in &self.inner.addresses {
+            match self.try_master(address).await {
+                Ok(channel) => {
+                    let generation = Instant::now();
+                    let found = Current { address: address.clone(), channel, generation };
+                    *current = Some(found.clone());
+                    return Ok(found);
+                }
+                Err(error) => last = error.context(address),
+            }
+        }
+        Err(last)
+    }
+
+    /// A channel to `address` if that master is primary. A single configured master is not asked.
+    async fn try_master(&self, address: &str) -> Result<Channel> {
+        let channel = connect(address, &self.inner.credentials).await?;
+        if self.inner.addresses.len() > 1 {
+            let question = GetServiceVersionPRequest {
+                service_type: Some(ServiceType::MetaMasterClientService as i32),
+                allowed_on_standby_masters: Some(false),
+            };
+            ServiceVersionClientServiceClient::new(channel.clone())
+                .get_service_version(question)
+                .await
+                .map_err(|status| match from_status(&status) {
+                    // What a standby says.
+                    e if e.kind() == ErrorKind::NotFound => unavailable("a standby master"),
+                    e => e,
+                })?;
+        }
+        Ok(channel)
+    }
+}
+
+/// Whether a call that failed so may be made again on a new connection.
+fn repeatable(kind: ErrorKind) -> bool {
+    kind.is_transient() || kind == ErrorKind::Unauthenticated || kind == ErrorKind::Cancelled
+}

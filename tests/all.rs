@@ -1,0 +1,3 @@
+//! The one test executable: a list of suites.
+
+mod layers;

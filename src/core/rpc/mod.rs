@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod channel;
 pub mod error;
+pub mod lend;
 pub mod primary;
 pub mod server;
 

@@ -1,3 +1,7 @@
 //! The one test executable: a list of suites.
 
+mod cluster;
+
+mod conf;
+mod generated;
 mod layers;

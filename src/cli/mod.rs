@@ -3,15 +3,30 @@
 //! Arguments are checked here and become a [`Config`]; a command is then one call. This is the
 //! only place that prints.
 
+mod conf;
+mod generate;
+mod version;
+
 use crate::core::config::{Config, Overrides};
-use crate::core::error::{Result, invalid_argument};
+use crate::core::error::{Context, Result, invalid_argument};
 use clap::{Args, Parser, Subcommand};
+use std::future::Future;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// A distributed cache file system: your data lake, as fast as local disks
 #[derive(Debug, Parser)]
 #[command(name = "goosefs", version, propagate_version = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  goosefs mount s3://bucket /mnt/x       A bucket as a cached directory, with no cluster
+  goosefs local start --mount /mnt/x     Master, worker and mounted directory in one process
+  goosefs master start                   A cluster: a master here, workers anywhere
+  goosefs fs mount /data s3://bucket     Attach an under store to the tree
+  goosefs load /data --progress          Bring it into the cache
+
+Every node reads the same goosefs.yaml; see goosefs.yaml(5).")]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -26,7 +41,8 @@ pub struct Global {
     #[arg(long, value_name = "FILE", global = true, help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Set a property, as in -D goosefs.master.rpc.port=9300
-    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value, global = true, help_heading = "Configuration")]
+    #[arg(short = 'D', value_name = "KEY=VALUE", value_parser = key_value)]
+    #[arg(global = true, help_heading = "Configuration")]
     properties: Vec<(String, String)>,
 }
 
@@ -42,30 +58,79 @@ impl Global {
     }
 }
 
+/// One line a command. Each is a struct of its arguments with `run(self, &Global)`.
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    /// Print the value of a property, or of all
+    #[command(name = "getConf", visible_alias = "getconf")]
+    GetConf(conf::GetConf),
+    /// Check the configuration and do nothing else
+    #[command(name = "checkConf", visible_alias = "checkconf")]
+    CheckConf(conf::CheckConf),
+    /// Print the version
+    Version(version::Version),
+    /// Write man pages and completions
+    #[command(hide = true)]
+    Generate(generate::Generate),
+}
 
 /// Reads the command line and does what it says. The exit code is 0 when that worked, 1 when it did
 /// not, 2 when the command line makes no sense.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("goosefs: {error}");
-            ExitCode::FAILURE
-        }
+    dispatch(cli).unwrap_or_else(|error| {
+        eprintln!("goosefs: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    let global = &cli.global;
+    match cli.command {
+        Command::GetConf(command) => command.run(global),
+        Command::CheckConf(command) => command.run(global),
+        Command::Version(command) => command.run(),
+        Command::Generate(command) => command.run(),
     }
 }
 
-fn dispatch(cli: Cli) -> Result<()> {
-    cli.global.load()?;
-    match cli.command {}
+/// Runs a command's future to its end on a runtime of its own.
+///
+/// # Errors
+/// What the future fails with; `Internal` when no runtime can be started.
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let result = runtime.block_on(future);
+    // A blocking call that hangs (a dead NFS mount, say) must not keep the process alive.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    result
 }
 
-fn key_value(text: &str) -> Result<(String, String)> {
+/// Reads `key=value`.
+pub(crate) fn key_value(text: &str) -> Result<(String, String)> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err(invalid_argument(format!("{text:?} is no key=value"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn properties_are_read() {
+        assert_eq!(key_value("a=b=c").unwrap(), ("a".into(), "b=c".into()));
+        assert!(key_value("a").is_err());
+        assert!(key_value("=b").is_err());
     }
 }

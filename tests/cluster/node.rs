@@ -1,0 +1,108 @@
+//! One process of a cluster: start, ready, stop, kill.
+
+use super::{eventually, goosefs};
+use std::fs::File;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+/// A process of one role. Its directory and its command line survive a kill, so that it can be
+/// started again as the same node.
+pub struct Node {
+    dir: PathBuf,
+    args: Vec<String>,
+    /// The port it serves on.
+    pub port: u16,
+    child: Option<Child>,
+}
+
+impl Node {
+    pub(super) fn new(
+        dir: &Path,
+        command: &[&str],
+        properties: &[(String, String)],
+        port: u16,
+    ) -> Self {
+        std::fs::create_dir_all(dir).unwrap();
+        let mut args: Vec<String> = Vec::new();
+        args.push(format!("-Ddata.dir={}", dir.join("data").display()));
+        args.extend(properties.iter().map(|(key, value)| format!("-D{key}={value}")));
+        args.extend(command.iter().map(|word| word.to_string()));
+        Node { dir: dir.into(), args, port, child: None }
+    }
+
+    /// Starts the process and waits until it listens.
+    pub fn start(&mut self) {
+        self.spawn();
+        self.wait_ready();
+    }
+
+    /// Starts the process and does not wait.
+    pub fn spawn(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.dir.display());
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let child = goosefs()
+            .args(&self.args)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        self.child = Some(child);
+    }
+
+    /// Waits until the process listens.
+    pub fn wait_ready(&mut self) {
+        let port = self.port;
+        let what = format!("{} listens on {port}", self.dir.display());
+        eventually(&what, || {
+            let status = self.child.as_mut().expect("it was started").try_wait().unwrap();
+            assert!(status.is_none(), "{status:?}: {}", self.log_text());
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+    }
+
+    /// SIGKILL: what a crash is to everyone else.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    /// SIGTERM, and waits for the end; whether it ended well.
+    pub fn stop(&mut self) -> bool {
+        let mut child = self.child.take().expect("it runs");
+        self.signal_pid(child.id(), "-TERM");
+        let status = eventually("the process ends on SIGTERM", || child.try_wait().unwrap());
+        status.success()
+    }
+
+    /// Sends a signal such as `-STOP` to the process.
+    pub fn signal(&self, signal: &str) {
+        self.signal_pid(self.child.as_ref().expect("it runs").id(), signal);
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// All it has said.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    fn signal_pid(&self, pid: u32, signal: &str) {
+        let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+        assert!(status.success(), "kill {signal} {pid}");
+    }
+}

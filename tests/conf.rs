@@ -1,0 +1,69 @@
+//! Configuration as users meet it: files, the environment, `-D`, and what is wrong with them.
+
+use crate::cluster::{goosefs, run, scratch_dir, texts};
+
+/// Standard output, standard error and exit code of `goosefs args` with `yaml` as its file.
+fn with_file(yaml: &str, args: &[&str], environment: &[(&str, &str)]) -> (String, String, i32) {
+    let dir = scratch_dir();
+    let file = dir.join("goosefs.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let mut command = goosefs();
+    command.arg("--config").arg(&file).args(args).envs(environment.iter().copied());
+    let output = run(&mut command);
+    std::fs::remove_dir_all(&dir).unwrap();
+    let (out, err) = texts(&output);
+    (out.trim().to_string(), err, output.status.code().unwrap())
+}
+
+#[test]
+fn the_command_line_beats_the_environment_beats_the_file_beats_the_default() {
+    let key = "goosefs.master.rpc.port";
+    let yaml = "master:\n  rpc.port: 9301\n";
+    let environment = [("GOOSEFS_MASTER_RPC_PORT", "9302")];
+    assert_eq!(with_file("", &["getConf", key], &[]).0, "9200");
+    assert_eq!(with_file(yaml, &["getConf", key], &[]).0, "9301");
+    assert_eq!(with_file(yaml, &["getConf", key], &environment).0, "9302");
+    let on_top = ["-D", "master.rpc.port=9303", "getConf", key];
+    assert_eq!(with_file(yaml, &on_top, &environment).0, "9303");
+}
+
+#[test]
+fn a_value_says_where_it_comes_from() {
+    let yaml = "# ports\nmaster:\n  rpc.port: 9301\n";
+    let (out, _, _) = with_file(yaml, &["getConf", "--source", "master.rpc.port"], &[]);
+    assert!(out.starts_with("9301 (") && out.ends_with("goosefs.yaml:3)"), "{out}");
+}
+
+#[test]
+fn an_unknown_key_names_file_line_and_the_nearest_key() {
+    let (_, err, code) = with_file("a: 1\n", &["checkConf"], &[]);
+    assert_eq!(code, 1, "{err}");
+    let (_, err, code) = with_file("x: \n\nmaster:\n  rpc.prot: 1\n", &["checkConf"], &[]);
+    assert_eq!(code, 1);
+    assert!(err.contains("goosefs.yaml:4") && err.contains("master.rpc.prot"), "{err}");
+    assert!(err.contains("did you mean goosefs.master.rpc.port?"), "{err}");
+}
+
+#[test]
+fn a_wrong_type_names_file_line_and_key() {
+    let (_, err, code) = with_file("user.block.size.bytes.default: huge\n", &["checkConf"], &[]);
+    assert_eq!(code, 1);
+    let names = ["goosefs.yaml:1", "goosefs.user.block.size.bytes.default", "huge"];
+    assert!(names.iter().all(|name| err.contains(name)), "{err}");
+}
+
+#[test]
+fn credentials_are_never_printed() {
+    let yaml = "underfs:\n  s3.secret.key: hush\n";
+    let (out, _, code) = with_file(yaml, &["getConf", "-o", "json"], &[]);
+    assert_eq!(code, 0);
+    assert!(out.contains("s3.secret.key") && !out.contains("hush"), "{out}");
+}
+
+#[test]
+fn a_file_that_is_named_must_exist() {
+    let output = run(goosefs().args(["--config", "/no/such/file.yaml", "checkConf"]));
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err.contains("/no/such/file.yaml"), "{err}");
+}

@@ -1,0 +1,427 @@
+//! Which workers live, and what they said last.
+
+use super::orders::Orders;
+use crate::core::model::ring::DEFAULT_VIRTUAL_NODES;
+use crate::core::model::{BlockId, Ring, WorkerAddress, WorkerId, WorkerInfo};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How long a lost worker is still listed as lost.
+const LOST_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Workers known at a time; ids are handed out to whoever asks, so there must be an end.
+const MOST_WORKERS: usize = 10_000;
+
+/// What a worker says when it registers.
+#[derive(Clone, Debug, Default)]
+pub struct Registration {
+    /// Its id, from [`Registry::id_for`] or kept from before.
+    pub id: WorkerId,
+    /// Where it is reached; none when it told that while asking for its id.
+    pub address: Option<WorkerAddress>,
+    /// Bytes its block store may hold.
+    pub capacity_bytes: u64,
+    /// Bytes its block store holds.
+    pub used_bytes: u64,
+    /// Of those: bytes that exist nowhere else yet.
+    pub persist_used_bytes: u64,
+    /// When it started, in milliseconds since 1970.
+    pub start_ms: i64,
+    /// Points on the ring, where it asks for other than the usual number.
+    pub virtual_nodes: Option<u32>,
+    /// Directories it could not use.
+    pub lost_storage: Vec<String>,
+}
+
+/// What a worker says every second.
+#[derive(Clone, Debug, Default)]
+pub struct Heartbeat {
+    /// Its id.
+    pub id: WorkerId,
+    /// Bytes its block store may hold, where it says so.
+    pub capacity_bytes: Option<u64>,
+    /// Bytes its block store holds.
+    pub used_bytes: u64,
+    /// Of those: bytes that exist nowhere else yet.
+    pub persist_used_bytes: u64,
+    /// Directories it could not use.
+    pub lost_storage: Vec<String>,
+}
+
+/// What a worker is told in answer to a heartbeat.
+#[derive(Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Blocks to drop.
+    pub free: Vec<i64>,
+    /// Blocks that are safe in the under store now.
+    pub persisted: Vec<i64>,
+}
+
+/// Sums over the workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Bytes that live workers may hold.
+    pub capacity_bytes: u64,
+    /// Bytes that live workers hold.
+    pub used_bytes: u64,
+    /// Workers heard of lately.
+    pub live: usize,
+    /// Workers not heard of lately.
+    pub lost: usize,
+}
+
+/// The table of workers. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    table: Arc<RwLock<Table>>,
+    /// Counts changes of who is live.
+    changes: watch::Sender<u64>,
+    timeout: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    workers: HashMap<WorkerId, Worker>,
+    /// The live workers' ring; rebuilt when who is live changes.
+    ring: Arc<Ring>,
+    free: Orders,
+    persisted: Orders,
+}
+
+#[derive(Debug)]
+struct Worker {
+    info: WorkerInfo,
+    registered: bool,
+    contact: Instant,
+    lost_storage: Vec<String>,
+    free_cursor: u64,
+    persisted_cursor: u64,
+}
+
+impl Registry {
+    /// No workers; one that is silent for `timeout` is lost.
+    pub fn new(timeout: Duration) -> Self {
+        Registry { table: Arc::default(), changes: watch::Sender::new(0), timeout }
+    }
+
+    /// The id of the worker at `address`: the one it had, or a new one. `None` when there are too
+    /// many workers already.
+    pub fn id_for(&self, address: &WorkerAddress) -> Option<WorkerId> {
+        let mut table = self.table.write();
+        let same = |worker: &&Worker| same_place(&worker.info.address, address);
+        if let Some(worker) = table.workers.values().find(same) {
+            return Some(worker.info.id);
+        }
+        if table.workers.len() >= MOST_WORKERS {
+            return None;
+        }
+        let id = loop {
+            // Spread over the whole range, so that rings of few workers are even.
+            let id = (rand::random::<u64>() >> 1) as WorkerId;
+            if id > 0 && !table.workers.contains_key(&id) {
+                break id;
+            }
+        };
+        let info = WorkerInfo { id, address: address.clone(), ..Default::default() };
+        let worker = table.newcomer(info);
+        table.workers.insert(id, worker);
+        Some(id)
+    }
+
+    /// Takes a worker in, or says what is missing: an address, when nobody has told one for this id.
+    pub fn register(&self, registration: Registration) -> Result<(), &'static str> {
+        let mut table = self.table.write();
+        let known = table.workers.remove(&registration.id);
+        let address = match registration.address.or(known.map(|worker| worker.info.address)) {
+            Some(address) => address,
+            None => return Err("no address is known for this worker id: ask for an id first"),
+        };
+        if registration.id <= 0 || table.workers.len() >= MOST_WORKERS {
+            return Err("not a worker id that can be taken in");
+        }
+        // A worker that lost its id comes back as another at the same place: the old one is gone.
+        table.workers.retain(|_, worker| !same_place(&worker.info.address, &address));
+        let info = WorkerInfo {
+            id: registration.id,
+            address,
+            capacity_bytes: registration.capacity_bytes,
+            used_bytes: registration.used_bytes,
+            persist_used_bytes: registration.persist_used_bytes,
+            virtual_nodes: registration.virtual_nodes.unwrap_or(DEFAULT_VIRTUAL_NODES),
+            start_ms: registration.start_ms,
+            last_contact_s: 0,
+            forbid_write: false,
+            live: true,
+        };
+        tracing::info!(worker = info.id, address = %info.address, "registered");
+        let mut worker = table.newcomer(info);
+        worker.registered = true;
+        worker.lost_storage = registration.lost_storage;
+        table.workers.insert(registration.id, worker);
+        table.rebuild();
+        drop(table);
+        self.changes.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// Notes a heartbeat. `None` when the worker has to register first.
+    pub fn heartbeat(&self, beat: Heartbeat) -> Option<Answer> {
+        let mut table = self.table.write();
+        let Table { workers, free, persisted, .. } = &mut *table;
+        let worker = workers.get_mut(&beat.id).filter(|worker| worker.registered)?;
+        let returned = !worker.info.live;
+        worker.contact = Instant::now();
+        worker.info.live = true;
+        worker.info.used_bytes = beat.used_bytes;
+        worker.info.persist_used_bytes = beat.persist_used_bytes;
+        worker.info.capacity_bytes = beat.capacity_bytes.unwrap_or(worker.info.capacity_bytes);
+        worker.lost_storage = beat.lost_storage;
+        let answer = Answer {
+            free: free.take(&mut worker.free_cursor),
+            persisted: persisted.take(&mut worker.persisted_cursor),
+        };
+        if returned {
+            tracing::info!(worker = beat.id, address = %worker.info.address, "is back");
+            table.rebuild();
+            drop(table);
+            self.changes.send_modify(|count| *count += 1);
+        }
+        Some(answer)
+    }
+
+    /// Notes that a worker which talks to us otherwise is there; says whether it is known.
+    pub fn is_registered(&self, id: WorkerId) -> bool {
+        self.table.read().workers.get(&id).is_some_and(|worker| worker.registered)
+    }
+
+    /// Gives up workers that have been silent too long, and says which.
+    pub fn lose_silent(&self) -> Vec<WorkerId> {
+        let mut table = self.table.write();
+        let mut lost = Vec::new();
+        for worker in table.workers.values_mut().filter(|worker| worker.info.live) {
+            if worker.contact.elapsed() > self.timeout {
+                worker.info.live = false;
+                lost.push(worker.info.id);
+                tracing::warn!(worker = worker.info.id, address = %worker.info.address, "lost: it is silent");
+            }
+        }
+        table.workers.retain(|_, worker| worker.info.live || worker.contact.elapsed() < LOST_KEPT);
+        table.trim();
+        if !lost.is_empty() {
+            table.rebuild();
+            drop(table);
+            self.changes.send_modify(|count| *count += 1);
+        }
+        lost
+    }
+
+    /// Tells all workers to drop these blocks.
+    pub fn free(&self, blocks: impl IntoIterator<Item = BlockId>) {
+        self.table.write().free.push(blocks);
+    }
+
+    /// Tells all workers that these blocks are safe in the under store.
+    pub fn persisted(&self, blocks: impl IntoIterator<Item = BlockId>) {
+        self.table.write().persisted.push(blocks);
+    }
+
+    /// The live workers.
+    pub fn live(&self) -> Vec<WorkerInfo> {
+        self.select(|worker| worker.info.live)
+    }
+
+    /// Workers that are lost.
+    pub fn lost(&self) -> Vec<WorkerInfo> {
+        self.select(|worker| worker.registered && !worker.info.live)
+    }
+
+    /// The live workers, as soon as there is one; after `grace` whoever is there.
+    pub async fn live_within(&self, grace: Duration) -> Vec<WorkerInfo> {
+        let mut changes = self.changes.subscribe();
+        let wait = async {
+            loop {
+                changes.borrow_and_update();
+                let live = self.live();
+                if !live.is_empty() || changes.changed().await.is_err() {
+                    return live;
+                }
+            }
+        };
+        tokio::time::timeout(grace, wait).await.unwrap_or_default()
+    }
+
+    /// A receiver that sees every change of who is live.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The ring of the live workers.
+    pub fn ring(&self) -> Arc<Ring> {
+        self.table.read().ring.clone()
+    }
+
+    /// Where a live worker is reached.
+    pub fn address(&self, id: WorkerId) -> Option<WorkerAddress> {
+        let table = self.table.read();
+        let worker = table.workers.get(&id).filter(|worker| worker.info.live)?;
+        Some(worker.info.address.clone())
+    }
+
+    /// Sums over the workers.
+    pub fn totals(&self) -> Totals {
+        let table = self.table.read();
+        let mut totals = Totals::default();
+        for worker in table.workers.values().filter(|worker| worker.registered) {
+            if worker.info.live {
+                totals.live += 1;
+                totals.capacity_bytes += worker.info.capacity_bytes;
+                totals.used_bytes += worker.info.used_bytes;
+            } else {
+                totals.lost += 1;
+            }
+        }
+        totals
+    }
+
+    /// Directories that live workers could not use, by worker.
+    pub fn lost_storage(&self) -> Vec<(WorkerAddress, Vec<String>)> {
+        let table = self.table.read();
+        let broken = |worker: &&Worker| worker.info.live && !worker.lost_storage.is_empty();
+        let told = |worker: &Worker| (worker.info.address.clone(), worker.lost_storage.clone());
+        table.workers.values().filter(broken).map(told).collect()
+    }
+
+    fn select(&self, which: impl Fn(&Worker) -> bool) -> Vec<WorkerInfo> {
+        let table = self.table.read();
+        let told = |worker: &Worker| {
+            let seconds = worker.contact.elapsed().as_secs();
+            WorkerInfo { last_contact_s: seconds as i32, ..worker.info.clone() }
+        };
+        let mut found: Vec<_> =
+            table.workers.values().filter(|w| which(w)).map(told).collect();
+        found.sort_by(|a, b| {
+            let key = |w: &WorkerInfo| (w.address.host.clone(), w.address.rpc_port, w.id);
+            key(a).cmp(&key(b))
+        });
+        found
+    }
+}
+
+impl Table {
+    fn newcomer(&self, info: WorkerInfo) -> Worker {
+        Worker {
+            info,
+            registered: false,
+            contact: Instant::now(),
+            lost_storage: Vec::new(),
+            free_cursor: self.free.end(),
+            persisted_cursor: self.persisted.end(),
+        }
+    }
+
+    fn rebuild(&mut self) {
+        let live = self.workers.values().filter(|worker| worker.info.live);
+        self.ring = Arc::new(Ring::new(live.map(|worker| worker.info.clone())));
+    }
+
+    /// Forgets the orders that every live worker has taken. Lost ones start afresh when they return
+    /// by registering; one that merely returns goes on with what is kept.
+    fn trim(&mut self) {
+        let live = || self.workers.values().filter(|worker| worker.info.live);
+        let free = live().map(|w| w.free_cursor).min().unwrap_or(self.free.end());
+        let persisted = live().map(|w| w.persisted_cursor).min().unwrap_or(self.persisted.end());
+        self.free.trim(free);
+        self.persisted.trim(persisted);
+    }
+}
+
+fn same_place(a: &WorkerAddress, b: &WorkerAddress) -> bool {
+    a.host == b.host && a.rpc_port == b.rpc_port
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(host: &str) -> WorkerAddress {
+        WorkerAddress { host: host.into(), rpc_port: 9203, ..Default::default() }
+    }
+
+    fn registered(registry: &Registry, host: &str) -> WorkerId {
+        let id = registry.id_for(&address(host)).unwrap();
+        let registration = Registration { id, capacity_bytes: 10, ..Default::default() };
+        registry.register(registration).unwrap();
+        id
+    }
+
+    fn beat(registry: &Registry, id: WorkerId) -> Option<Answer> {
+        registry.heartbeat(Heartbeat { id, ..Default::default() })
+    }
+
+    #[test]
+    fn a_worker_keeps_its_id_and_its_place() {
+        let registry = Registry::new(Duration::from_secs(60));
+        let id = registered(&registry, "a");
+        assert!(id > 0);
+        assert_eq!(registry.id_for(&address("a")), Some(id));
+        assert_eq!(registry.live().len(), 1);
+        assert_eq!(registry.ring().workers().len(), 1);
+        // Another id at the same address replaces it.
+        let other = Registration { id: 77, address: Some(address("a")), ..Default::default() };
+        registry.register(other).unwrap();
+        assert_eq!(registry.live().iter().map(|w| w.id).collect::<Vec<_>>(), [77]);
+    }
+
+    #[test]
+    fn a_stranger_is_told_to_register_and_must_say_where_it_is() {
+        let registry = Registry::new(Duration::from_secs(60));
+        assert_eq!(beat(&registry, 5), None);
+        assert!(registry.register(Registration { id: 5, ..Default::default() }).is_err());
+        let placed = Registration { id: 5, address: Some(address("b")), ..Default::default() };
+        registry.register(placed).unwrap();
+        assert!(beat(&registry, 5).is_some());
+        assert_eq!(registry.address(5).unwrap().host, "b");
+    }
+
+    #[test]
+    fn a_silent_worker_is_lost_until_it_speaks() {
+        let registry = Registry::new(Duration::ZERO);
+        let id = registered(&registry, "a");
+        assert_eq!(registry.lose_silent(), [id]);
+        assert!(registry.live().is_empty() && registry.ring().workers().is_empty());
+        assert_eq!(registry.totals().lost, 1);
+        assert!(beat(&registry, id).is_some());
+        assert_eq!(registry.totals().live, 1);
+        assert_eq!(registry.ring().workers().len(), 1);
+    }
+
+    #[test]
+    fn orders_reach_every_worker() {
+        let registry = Registry::new(Duration::from_secs(60));
+        let (a, b) = (registered(&registry, "a"), registered(&registry, "b"));
+        registry.free([BlockId(3)]);
+        registry.persisted([BlockId(4)]);
+        for id in [a, b] {
+            let answer = beat(&registry, id).unwrap();
+            assert_eq!(answer, Answer { free: vec![3], persisted: vec![4] });
+            assert_eq!(beat(&registry, id), Some(Answer::default()));
+        }
+        registry.lose_silent();
+        assert!(beat(&registry, a).unwrap().free.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_first_question_waits_for_the_first_worker() {
+        let registry = Registry::new(Duration::from_secs(60));
+        assert!(registry.live_within(Duration::from_millis(5)).await.is_empty());
+        let asking = {
+            let registry = registry.clone();
+            tokio::spawn(async move { registry.live_within(Duration::from_secs(30)).await })
+        };
+        tokio::task::yield_now().await;
+        let id = registered(&registry, "a");
+        assert_eq!(asking.await.unwrap()[0].id, id);
+    }
+}

@@ -299,8 +299,7 @@ impl Registry {
             let seconds = worker.contact.elapsed().as_secs();
             WorkerInfo { last_contact_s: seconds as i32, ..worker.info.clone() }
         };
-        let mut found: Vec<_> =
-            table.workers.values().filter(|w| which(w)).map(told).collect();
+        let mut found: Vec<_> = table.workers.values().filter(|w| which(w)).map(told).collect();
         found.sort_by(|a, b| {
             let key = |w: &WorkerInfo| (w.address.host.clone(), w.address.rpc_port, w.id);
             key(a).cmp(&key(b))

@@ -9,7 +9,9 @@
 //! connector that finds another fails with `Changed`. An object appears whole or not at all: a
 //! writer that is dropped before [`UfsWriter::close`] leaves nothing behind.
 
-use crate::core::error::Result;
+mod local;
+
+use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -150,3 +152,34 @@ pub trait UfsWriter: Send {
 
 /// A handle on an under store that is shared.
 pub type Ufs = Arc<dyn UnderFileSystem>;
+
+/// The under store at `address`, by the scheme that the address begins with.
+///
+/// Opens nothing yet: whether the store answers and takes the credentials shows at the first call.
+///
+/// # Errors
+/// `InvalidArgument` for a scheme nobody serves, an address that makes no sense, or a property
+/// that is missing or of no valid value.
+pub fn open(address: &str, properties: &Properties) -> Result<Ufs> {
+    match address.split_once("://") {
+        None | Some(("file", _)) => local::open(address, properties),
+        Some((scheme, _)) => {
+            Err(invalid_argument(format!("no under store serves {scheme}://: use file://")))
+        }
+    }
+}
+
+/// Refuses a path that is not relative and normal: one that could leave its address.
+fn check_path(path: &str) -> Result<()> {
+    let normal = |name: &str| !matches!(name, "" | "." | "..") && !name.contains('\0');
+    if path.is_empty() || path.split('/').all(normal) {
+        return Ok(());
+    }
+    Err(invalid_argument(format!("{path:?} is no normal path relative to its under store")))
+}
+
+/// The error of a read that finds another version than it wants.
+fn changed(what: &dyn std::fmt::Display, wanted: &str, found: &str) -> Error {
+    let message = format!("{what} was changed in the under store: version {found}, not {wanted}");
+    Error::new(ErrorKind::Changed, message)
+}

@@ -3,5 +3,7 @@
 mod cluster;
 
 mod conf;
+mod crash;
 mod generated;
 mod layers;
+mod official;

@@ -1,0 +1,4 @@
+//! The official clients, as their makers ship them, against our cluster.
+
+mod python;
+pub mod rust;

@@ -10,7 +10,9 @@
 //! ```
 
 pub mod rpc;
+pub mod web;
 
+pub mod metrics;
 pub mod proto;
 pub mod runtime;
 pub mod security;

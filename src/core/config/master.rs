@@ -14,7 +14,7 @@ settings! {
         bind_host: String = "goosefs.master.bind.host", "${goosefs.master.hostname}";
         /// Port of the master's gRPC services.
         rpc_port: u16 = "goosefs.master.rpc.port", "9200";
-        /// Port of the master's web page, metrics and health.
+        /// Port of the master's web page, metrics and health; 0 for none.
         web_port: u16 = "goosefs.master.web.port", "9201";
         /// Port of the journal, between masters.
         journal_port: u16 = "goosefs.master.embedded.journal.port", "9202";

@@ -16,7 +16,7 @@ settings! {
         bind_host: String = "goosefs.worker.bind.host", "${goosefs.worker.hostname}";
         /// Port of the worker's gRPC services.
         rpc_port: u16 = "goosefs.worker.rpc.port", "9203";
-        /// Port of the worker's web page, metrics and health.
+        /// Port of the worker's web page, metrics and health; 0 for none.
         web_port: u16 = "goosefs.worker.web.port", "9204";
         /// Directories that hold blocks, as MEDIUM:path:quota with MEDIUM one of MEM, SSD, HDD and quota a size or a share of the disk.
         dirs: StoreDirs = "goosefs.worker.dirs", "MEM:/dev/shm/goosefs-${user}:50%";

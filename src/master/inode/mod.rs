@@ -1,0 +1,6 @@
+//! Inodes: what is known of each file and directory, and how it lies on disk.
+
+#[allow(clippy::module_inception)]
+mod inode;
+
+pub use inode::{Directory, Extra, File, Inode, Kind};

@@ -9,8 +9,8 @@
 
 use crate::core::error::{Error, ErrorKind};
 use crate::core::model::{
-    BlockStatus, FileId, FsPath, MountId, PersistenceState, ReadType, TtlAction,
-    WorkerAddress, WorkerId, WriteType,
+    BlockStatus, FileId, FsPath, MountId, PersistenceState, ReadType, TtlAction, WorkerAddress,
+    WorkerId, WriteType,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod master;
 
 // Access: the file system as every front end sees it.
+pub mod client;
 
 // Storage: the file systems under this one.
 pub mod ufs;

@@ -71,6 +71,11 @@ impl Group {
         self.stop.is_cancelled()
     }
 
+    /// Tells all tasks to stop and waits for none: for owners that go without a moment to wait.
+    pub fn cancel(&self) {
+        self.stop.cancel();
+    }
+
     /// Tells all tasks to stop and waits for them; aborts those still running after `deadline`.
     pub async fn stop(&self, deadline: Duration) {
         self.stop.cancel();

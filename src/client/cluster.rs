@@ -1,0 +1,456 @@
+//! Calls to the master about the cluster: mounts, namespaces, jobs, workers, masters.
+
+use super::FileSystem;
+use super::master::{named, status_of};
+use super::options::{MountOptions, NamespaceOptions};
+use crate::core::error::{Result, internal};
+use crate::core::model::{FsPath, MountInfo, Status, WorkerInfo};
+use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
+use crate::core::proto::grpc::block::*;
+use crate::core::proto::grpc::file::*;
+use crate::core::proto::grpc::metric::metrics_master_client_service_client::MetricsMasterClientServiceClient;
+use crate::core::proto::grpc::metric::GetMetricsPOptions;
+use crate::core::proto::v1;
+use crate::core::proto::v1::cluster_client::ClusterClient;
+use crate::core::proto::v1::jobs_client::JobsClient;
+use crate::core::rpc::{Channel, Credentials, MAX_MESSAGE, connect};
+use futures::TryStreamExt;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::time::{Duration, Instant};
+use tonic::Response;
+
+/// How long one master may take to say who is primary.
+const MASTER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How full the cache is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes all live workers may hold.
+    pub total_bytes: u64,
+    /// Bytes they hold.
+    pub used_bytes: u64,
+    /// Workers that take part.
+    pub live_workers: u32,
+    /// Workers that were lost.
+    pub lost_workers: u32,
+}
+
+/// Where one block is.
+#[derive(Clone, Debug)]
+pub struct BlockLocations {
+    /// The block.
+    pub block: crate::core::model::BlockStatus,
+    /// Workers that hold some of it, with the bytes each can serve by itself.
+    pub holders: Vec<(WorkerInfo, u64)>,
+}
+
+impl FileSystem {
+    /// Attaches an under store at `path`.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where something is or the store is mounted already; what the store fails
+    /// with when it cannot be reached.
+    pub async fn mount(&self, path: &FsPath, ufs: &str, options: &MountOptions) -> Result<()> {
+        let request = MountPRequest {
+            goosefs_path: Some(path.as_str().into()),
+            ufs_path: Some(ufs.into()),
+            options: Some(self.mount_options(options)),
+        };
+        self.tree(path, |mut tree| {
+            let request = request.clone();
+            async move { tree.mount(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Detaches the under store at `path`; what it holds stays there.
+    ///
+    /// # Errors
+    /// `NotFound` or `InvalidArgument` where `path` is no mount point.
+    pub async fn unmount(&self, path: &FsPath) -> Result<()> {
+        let request = UnmountPRequest {
+            goosefs_path: Some(path.as_str().into()),
+            options: Some(UnmountPOptions { common_options: Some(self.change()) }),
+        };
+        self.tree(path, |mut tree| {
+            let request = request.clone();
+            async move { tree.unmount(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Replaces the options of the mount at `path`.
+    ///
+    /// # Errors
+    /// As [`FileSystem::mount`].
+    pub async fn update_mount(&self, path: &FsPath, options: &MountOptions) -> Result<()> {
+        let request = UpdateMountPRequest {
+            goosefs_path: Some(path.as_str().into()),
+            options: Some(self.mount_options(options)),
+        };
+        self.tree(path, |mut tree| {
+            let request = request.clone();
+            async move { tree.update_mount(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// All mounts, by path; secrets are starred out.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn mounts(&self) -> Result<Vec<MountInfo>> {
+        let table = self
+            .tree(&FsPath::root(), |mut tree| async move {
+                tree.get_mount_table(GetMountTablePRequest {}).await
+            })
+            .await?;
+        let mut mounts: Vec<MountInfo> = table
+            .mount_points
+            .iter()
+            .map(|(path, mount)| mount.to_model(path))
+            .collect::<Result<_>>()?;
+        mounts.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(mounts)
+    }
+
+    fn mount_options(&self, options: &MountOptions) -> MountPOptions {
+        MountPOptions {
+            read_only: Some(options.read_only),
+            properties: options.properties.clone().into_iter().collect(),
+            shared: Some(options.shared),
+            common_options: Some(self.change()),
+        }
+    }
+
+    /// Makes the namespace `name`: the directory `/name`, attached to `ufs`, with policies.
+    ///
+    /// # Errors
+    /// As [`FileSystem::mount`].
+    pub async fn create_namespace(
+        &self,
+        name: &str,
+        ufs: &str,
+        options: &NamespaceOptions,
+    ) -> Result<()> {
+        let request = CreateNamespacePRequest {
+            namespace: Some(name.into()),
+            ufs_path: Some(ufs.into()),
+            options: Some(CreateNamespacePOptions {
+                read_only: Some(options.mount.read_only),
+                properties: options.mount.properties.clone().into_iter().collect(),
+                shared: Some(options.mount.shared),
+                common_options: Some(self.change()),
+                read_p_type: options.read_type.map(|read| ReadPType::from(read) as i32),
+                write_p_type: options.write_type.map(super::master::wire_write),
+            }),
+        };
+        self.tree(&namespace_path(name)?, |mut tree| {
+            let request = request.clone();
+            async move { tree.create_namespace(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Replaces how the under store of namespace `name` is attached.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such namespace.
+    pub async fn update_namespace(&self, name: &str, mount: &MountOptions) -> Result<()> {
+        let request = UpdateNamespacePRequest {
+            namespace: Some(name.into()),
+            options: Some(UpdateNamespacePOptions {
+                read_only: Some(mount.read_only),
+                properties: mount.properties.clone().into_iter().collect(),
+                shared: Some(mount.shared),
+                common_options: Some(self.change()),
+            }),
+        };
+        self.tree(&namespace_path(name)?, |mut tree| {
+            let request = request.clone();
+            async move { tree.update_namespace(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Deletes the namespace `name`; what its under store holds stays there.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such namespace.
+    pub async fn delete_namespace(&self, name: &str) -> Result<()> {
+        let request = DeleteNamespacePRequest {
+            namespace: Some(name.into()),
+            options: Some(DeleteNamespacePOptions { common_options: Some(self.change()) }),
+        };
+        self.tree(&namespace_path(name)?, |mut tree| {
+            let request = request.clone();
+            async move { tree.delete_namespace(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// All namespaces, as the status of their directories.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn namespaces(&self) -> Result<Vec<Status>> {
+        let answers = self
+            .tree(&FsPath::root(), |mut tree| async move {
+                tree.list_namespace(ListNamespacePRequest::default()).await
+            })
+            .await?;
+        let batches: Vec<ListNamespacePResponse> = answers.try_collect().await?;
+        batches.into_iter().flat_map(|b| b.file_info).map(|info| status_of(Some(info))).collect()
+    }
+
+    /// The namespace `name`, as the status of its directory.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such namespace.
+    pub async fn namespace(&self, name: &str) -> Result<Status> {
+        let request =
+            StatNamespacePRequest { namespace: Some(name.into()), options: Some(Default::default()) };
+        let answer = self
+            .tree(&namespace_path(name)?, |mut tree| {
+                let request = request.clone();
+                async move { tree.stat_namespace(request).await }
+            })
+            .await?;
+        status_of(answer.file_info)
+    }
+
+    /// Changes the policies of namespace `name`; what is none stays.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such namespace.
+    pub async fn set_namespace(&self, name: &str, options: &NamespaceOptions) -> Result<()> {
+        let request = SetNamespaceAttributePRequest {
+            namespace: Some(name.into()),
+            options: Some(SetNamespaceAttributePOptions {
+                common_options: Some(self.change()),
+                read_p_type: options.read_type.map(|read| ReadPType::from(read) as i32),
+                write_p_type: options.write_type.map(super::master::wire_write),
+                ..Default::default()
+            }),
+        };
+        self.tree(&namespace_path(name)?, |mut tree| {
+            let request = request.clone();
+            async move { tree.set_namespace_attribute(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Has `path` loaded into the cache, `replicas` copies of each block. Follow it with
+    /// [`FileSystem::job`].
+    ///
+    /// # Errors
+    /// `NotFound` where there is nothing.
+    pub async fn load(&self, path: &FsPath, replicas: u32, metadata_only: bool) -> Result<v1::Job> {
+        let load = v1::LoadJob { path: path.as_str().into(), replicas, metadata_only };
+        self.submit_job(v1::submit_job_request::Kind::Load(load)).await.map_err(|e| named(e, path))
+    }
+
+    /// Has `path` copied to the under store. Follow it with [`FileSystem::job`].
+    ///
+    /// # Errors
+    /// `NotFound` where there is nothing.
+    pub async fn persist(&self, path: &FsPath) -> Result<v1::Job> {
+        let persist = v1::PersistJob { path: path.as_str().into() };
+        let kind = v1::submit_job_request::Kind::Persist(persist);
+        self.submit_job(kind).await.map_err(|e| named(e, path))
+    }
+
+    /// Hands a job to the master.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for a job that makes no sense.
+    pub async fn submit_job(&self, kind: v1::submit_job_request::Kind) -> Result<v1::Job> {
+        let request = v1::SubmitJobRequest { kind: Some(kind) };
+        self.jobs_call(|mut jobs| {
+            let request = request.clone();
+            async move { jobs.submit(request).await }
+        })
+        .await
+    }
+
+    /// A job as it stands.
+    ///
+    /// # Errors
+    /// `NotFound` for a job nobody knows.
+    pub async fn job(&self, id: i64) -> Result<v1::Job> {
+        self.jobs_call(|mut jobs| async move { jobs.get(v1::GetJobRequest { id }).await }).await
+    }
+
+    /// All jobs the master remembers.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn jobs(&self) -> Result<Vec<v1::Job>> {
+        let answer =
+            self.jobs_call(|mut jobs| async move { jobs.list(v1::ListJobsRequest {}).await });
+        Ok(answer.await?.jobs)
+    }
+
+    /// Ends a job before it is done.
+    ///
+    /// # Errors
+    /// `NotFound` for a job nobody knows.
+    pub async fn cancel_job(&self, id: i64) -> Result<()> {
+        self.jobs_call(|mut jobs| async move { jobs.cancel(v1::CancelJobRequest { id }).await })
+            .await
+            .map(drop)
+    }
+
+    async fn jobs_call<T, F>(&self, call: impl Fn(JobsClient<Channel>) -> F) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<Response<T>, tonic::Status>>,
+    {
+        let call = |channel| call(JobsClient::new(channel).max_decoding_message_size(MAX_MESSAGE));
+        self.primary.call(call).await
+    }
+
+    /// The workers that take part, as the master knows them now.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers or no worker is registered.
+    pub async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        Ok(self.context.fetch_workers(Instant::now()).await?.list.clone())
+    }
+
+    /// All workers the master knows, also lost ones; none registered is no error.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn worker_report(&self) -> Result<Vec<WorkerInfo>> {
+        let range = Some(WorkerRange::All as i32);
+        let request = GetWorkerReportPOptions { worker_range: range, ..Default::default() };
+        let answer = self
+            .manager(|mut manager| {
+                let request = request.clone();
+                async move { manager.get_worker_report(request).await }
+            })
+            .await?;
+        Ok(answer.worker_infos.iter().map(WorkerInfo::from).collect())
+    }
+
+    /// How full the cache is.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn capacity(&self) -> Result<Capacity> {
+        let request = GetWorkerManagerMasterInfoPOptions::default();
+        let answer = self
+            .manager(|mut manager| {
+                let request = request.clone();
+                async move { manager.get_worker_manager_master_info(request).await }
+            })
+            .await?;
+        let info = answer
+            .worker_manager_master_info
+            .ok_or_else(|| internal("the master's answer has no figures"))?;
+        Ok(Capacity {
+            total_bytes: info.capacity_bytes() as u64,
+            used_bytes: info.used_bytes() as u64,
+            live_workers: info.live_worker_num() as u32,
+            lost_workers: info.lost_worker_num() as u32,
+        })
+    }
+
+    async fn manager<T, F>(
+        &self,
+        call: impl Fn(WorkerManagerMasterClientServiceClient<Channel>) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = std::result::Result<Response<T>, tonic::Status>>,
+    {
+        let call = |channel| {
+            call(WorkerManagerMasterClientServiceClient::new(channel)
+                .max_decoding_message_size(MAX_MESSAGE))
+        };
+        self.primary.call(call).await
+    }
+
+    /// The cluster's metrics, by name.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn metrics(&self) -> Result<BTreeMap<String, f64>> {
+        let answer = self
+            .primary
+            .call(|channel| async move {
+                MetricsMasterClientServiceClient::new(channel)
+                    .get_metrics(GetMetricsPOptions {})
+                    .await
+            })
+            .await?;
+        Ok(answer.metrics.into_iter().map(|(name, value)| (name, value.double_value())).collect())
+    }
+
+    /// Who is primary and who stands by, from the first configured master that answers. Masters
+    /// that do not are listed as `UNREACHABLE`.
+    ///
+    /// # Errors
+    /// `Unavailable` when none answers.
+    pub async fn masters(&self) -> Result<v1::GetMastersResponse> {
+        let addresses = self.primary.addresses();
+        let questions = addresses.iter().map(|address| self.ask_master(address));
+        let answers = futures::future::join_all(questions).await;
+        let mut last = None;
+        let mut silent = Vec::new();
+        let mut found: Option<v1::GetMastersResponse> = None;
+        for (address, answer) in addresses.iter().zip(answers) {
+            match answer {
+                // One that knows the primary knows more.
+                Ok(answer) if found.as_ref().is_none_or(|f| f.leader.is_empty()) => {
+                    found = Some(answer);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    silent.push(address.clone());
+                    last = Some(error);
+                }
+            }
+        }
+        let Some(mut found) = found else {
+            let all = addresses.join(", ");
+            let error = last.unwrap_or_else(|| internal("no master is configured"));
+            return Err(error.context(format!("no master answers at {all}: is one running?")));
+        };
+        for address in silent {
+            match found.masters.iter_mut().find(|master| master.address == address) {
+                Some(master) => master.role = "UNREACHABLE".into(),
+                None => found.masters.push(v1::Master {
+                    address,
+                    role: "UNREACHABLE".into(),
+                    ..Default::default()
+                }),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn ask_master(&self, address: &str) -> Result<v1::GetMastersResponse> {
+        let ask = async {
+            let channel = connect(address, &Credentials::of(&self.context.config)).await?;
+            let answer = ClusterClient::new(channel).get_masters(v1::GetMastersRequest {}).await?;
+            Ok(answer.into_inner())
+        };
+        tokio::time::timeout(MASTER_PATIENCE, ask).await.unwrap_or_else(|_| {
+            let text = format!("master {address} does not answer");
+            Err(crate::core::error::deadline_exceeded(text))
+        })
+    }
+}
+
+/// The directory of a namespace.
+fn namespace_path(name: &str) -> Result<FsPath> {
+    FsPath::root().join(name.trim_start_matches('/'))
+}

@@ -8,8 +8,8 @@ use crate::core::model::{FsPath, MountInfo, Status, WorkerInfo};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::proto::grpc::block::*;
 use crate::core::proto::grpc::file::*;
-use crate::core::proto::grpc::metric::metrics_master_client_service_client::MetricsMasterClientServiceClient;
 use crate::core::proto::grpc::metric::GetMetricsPOptions;
+use crate::core::proto::grpc::metric::metrics_master_client_service_client::MetricsMasterClientServiceClient;
 use crate::core::proto::v1;
 use crate::core::proto::v1::cluster_client::ClusterClient;
 use crate::core::proto::v1::jobs_client::JobsClient;
@@ -215,8 +215,10 @@ impl FileSystem {
     /// # Errors
     /// `NotFound` where there is no such namespace.
     pub async fn namespace(&self, name: &str) -> Result<Status> {
-        let request =
-            StatNamespacePRequest { namespace: Some(name.into()), options: Some(Default::default()) };
+        let request = StatNamespacePRequest {
+            namespace: Some(name.into()),
+            options: Some(Default::default()),
+        };
         let answer = self
             .tree(&namespace_path(name)?, |mut tree| {
                 let request = request.clone();
@@ -372,8 +374,10 @@ impl FileSystem {
         F: Future<Output = std::result::Result<Response<T>, tonic::Status>>,
     {
         let call = |channel| {
-            call(WorkerManagerMasterClientServiceClient::new(channel)
-                .max_decoding_message_size(MAX_MESSAGE))
+            call(
+                WorkerManagerMasterClientServiceClient::new(channel)
+                    .max_decoding_message_size(MAX_MESSAGE),
+            )
         };
         self.primary.call(call).await
     }

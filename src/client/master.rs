@@ -94,7 +94,8 @@ impl FileSystem {
         options: &ListOptions,
     ) -> Result<impl Stream<Item = Result<Status>> + Send + Unpin + use<>> {
         let first = self.list_one(path, options).await?;
-        let walk = Walk { fs: self.clone(), options: options.clone(), current: first, below: vec![] };
+        let walk =
+            Walk { fs: self.clone(), options: options.clone(), current: first, below: vec![] };
         Ok(Box::pin(futures::stream::try_unfold(walk, Walk::next)))
     }
 
@@ -388,9 +389,11 @@ impl FileSystem {
         F: Future<Output = std::result::Result<Response<T>, tonic::Status>>,
     {
         let call = |channel| {
-            call(Tree::new(channel)
-                .max_decoding_message_size(MAX_MESSAGE)
-                .max_encoding_message_size(MAX_MESSAGE))
+            call(
+                Tree::new(channel)
+                    .max_decoding_message_size(MAX_MESSAGE)
+                    .max_encoding_message_size(MAX_MESSAGE),
+            )
         };
         self.primary.call(call).await.map_err(|e| named(e, path))
     }

@@ -142,8 +142,7 @@ mod tests {
 
     #[test]
     fn a_range_is_cut_at_blocks() {
-        let cut: Vec<_> =
-            parts(5..25, 10).iter().map(|p| (p.index, p.offset, p.length)).collect();
+        let cut: Vec<_> = parts(5..25, 10).iter().map(|p| (p.index, p.offset, p.length)).collect();
         assert_eq!(cut, [(0, 5, 5), (1, 0, 10), (2, 0, 5)]);
         assert!(parts(7..7, 10).is_empty());
         assert_eq!(parts(10..20, 10).len(), 1);

@@ -113,8 +113,7 @@ impl Channels {
 }
 
 /// Where a worker serves blocks; the answer is taken apart by hand.
-pub(super) const BLOCK_READ: &str =
-    "/com.qcloud.cos.goosefs.grpc.block.BlockWorker/ReadBlock";
+pub(super) const BLOCK_READ: &str = "/com.qcloud.cos.goosefs.grpc.block.BlockWorker/ReadBlock";
 
 /// The worker's service on `channel`.
 pub(super) fn service(channel: Channel) -> BlockWorker {

@@ -52,7 +52,8 @@ mod tests {
     use crate::core::model::{BlockId, WorkerAddress};
 
     fn worker(id: i64) -> WorkerInfo {
-        let address = WorkerAddress { host: format!("w{id}"), rpc_port: 9203, ..Default::default() };
+        let address =
+            WorkerAddress { host: format!("w{id}"), rpc_port: 9203, ..Default::default() };
         WorkerInfo { id, address, virtual_nodes: 200, live: true, ..Default::default() }
     }
 

@@ -3,6 +3,7 @@
 //! Arguments are checked here and become a [`Config`]; a command is then one call. This is the
 //! only place that prints.
 
+mod bench;
 mod conf;
 mod generate;
 mod version;
@@ -61,6 +62,8 @@ impl Global {
 /// One line a command. Each is a struct of its arguments with `run(self, &Global)`.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure goosefs on this machine, against a floor taken in the same minutes
+    Bench(bench::Bench),
     /// Print the value of a property, or of all
     #[command(name = "getConf", visible_alias = "getconf")]
     GetConf(conf::GetConf),
@@ -87,6 +90,7 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match cli.command {
+        Command::Bench(command) => command.run(),
         Command::GetConf(command) => command.run(global),
         Command::CheckConf(command) => command.run(global),
         Command::Version(command) => command.run(),

@@ -1,0 +1,99 @@
+//! Floors: what the machine does when nothing of ours is in the way.
+
+use crate::core::error::{Context, Result, internal};
+use crate::core::proto::v1::echo_server::{Echo, EchoServer};
+use crate::core::proto::v1::{EchoRequest, EchoResponse};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tonic::{Request, Response, Status};
+
+/// Answers each call with as many bytes as it asks for.
+pub struct EchoService;
+
+#[tonic::async_trait]
+impl Echo for EchoService {
+    async fn echo(&self, request: Request<EchoRequest>) -> Result<Response<EchoResponse>, Status> {
+        // Bounded: whoever reaches this port may ask.
+        let length = (request.into_inner().answer_bytes as usize).min(1 << 20);
+        Ok(Response::new(EchoResponse { payload: vec![7; length] }))
+    }
+}
+
+/// Serves echoes on `port` for ever: the floor of a master's calls, in a process of its own.
+///
+/// # Errors
+/// As [`crate::core::rpc::server::serve`].
+pub async fn serve_echo(port: u16) -> Result<()> {
+    let listener = crate::core::rpc::server::bind("127.0.0.1", port, "the port").await?;
+    let routes = tonic::service::Routes::new(EchoServer::new(EchoService));
+    crate::core::rpc::server::serve(listener, routes, Duration::ZERO, std::future::pending()).await
+}
+
+/// How often a second a record of `bytes` is appended to a file in `dir` and made durable.
+///
+/// # Errors
+/// As the file system fails.
+pub fn fdatasyncs(dir: &Path, bytes: usize, span: Duration) -> Result<f64> {
+    let path = dir.join("fdatasync");
+    let mut file = File::create(&path).context("creating a file to sync")?;
+    let record = vec![1; bytes];
+    let start = Instant::now();
+    let mut count = 0;
+    while start.elapsed() < span {
+        file.write_all(&record).context("appending")?;
+        file.sync_data().context("fdatasync")?;
+        count += 1;
+    }
+    let rate = f64::from(count) / start.elapsed().as_secs_f64();
+    std::fs::remove_file(&path).context("removing the file")?;
+    Ok(rate)
+}
+
+/// Bytes a second from `file` by sendfile(2) over loopback into a buffer of `chunk` bytes.
+///
+/// # Errors
+/// As sockets and the file fail.
+pub fn sendfile_rate(file: &File, length: u64, chunk: usize) -> Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("listening")?;
+    let address = listener.local_addr().context("listening")?;
+    let source = file.try_clone().context("cloning the file")?;
+    let sender = std::thread::spawn(move || -> Result<()> {
+        let (socket, _) = listener.accept().context("accepting")?;
+        let mut offset: libc::off_t = 0;
+        while (offset as u64) < length {
+            let left = (length - offset as u64) as usize;
+            let sent = nix::sys::sendfile::sendfile(
+                socket.as_fd(),
+                source.as_fd(),
+                Some(&mut offset),
+                left,
+            )
+            .map_err(std::io::Error::from)
+            .context("sendfile")?;
+            if sent == 0 {
+                break;
+            }
+        }
+        Ok(())
+    });
+    let mut socket = TcpStream::connect(address).context("connecting")?;
+    let mut buffer = vec![0; chunk];
+    let start = Instant::now();
+    let mut received = 0;
+    loop {
+        match socket.read(&mut buffer).context("receiving")? {
+            0 => break,
+            bytes => received += bytes as u64,
+        }
+    }
+    let rate = received as f64 / start.elapsed().as_secs_f64();
+    sender.join().map_err(|_| internal("the sender panicked"))??;
+    if received != length {
+        return Err(internal(format!("received {received} of {length} bytes")));
+    }
+    Ok(rate)
+}

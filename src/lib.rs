@@ -9,6 +9,7 @@ pub mod cli;
 // Roles: the processes of a cluster; they meet on the wire, never in code.
 pub mod bench;
 pub mod master;
+pub mod worker;
 
 // Access: the file system as every front end sees it.
 pub mod client;

@@ -1,0 +1,3 @@
+//! The worker: stores blocks and serves them.
+
+pub mod store;

@@ -1,0 +1,237 @@
+//! The store as its users see it: what is committed stays, what is not leaves nothing behind.
+
+use super::*;
+use crate::core::config::{StoreDir, StoreDirs, StoreQuota};
+use crate::core::model::ByteSize;
+use std::path::Path;
+
+const PAGE: usize = 1000;
+
+fn config(root: &Path, dirs: &[(&str, &str, u64)]) -> config::Worker {
+    let mut worker = config::Config::with(&[]).unwrap().worker;
+    worker.page_size = ByteSize(PAGE as u64);
+    let dir = |&(medium, name, quota): &(&str, &str, u64)| StoreDir {
+        medium: medium.into(),
+        path: root.join(name),
+        quota: StoreQuota::Bytes(ByteSize(quota)),
+    };
+    worker.dirs = StoreDirs(dirs.iter().map(dir).collect());
+    worker
+}
+
+fn open(root: &Path) -> Arc<BlockStore> {
+    BlockStore::open(&config(root, &[("SSD", "a", 100_000)]), &Metrics::default()).unwrap()
+}
+
+fn data(length: usize, seed: u8) -> Bytes {
+    (0..length).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect()
+}
+
+fn write(store: &Arc<BlockStore>, id: i64, data: &Bytes) -> Arc<Block> {
+    let mut writing = store.write(BlockId(id), data.len() as u64).unwrap();
+    data.chunks(333).for_each(|piece| writing.append(&[Bytes::copy_from_slice(piece)]).unwrap());
+    writing.commit().unwrap()
+}
+
+fn fill(store: &Arc<BlockStore>, id: i64, data: &Bytes) -> Arc<Block> {
+    let block = store.begin(BlockId(id), data.len() as u64, "v1").unwrap();
+    for (index, page) in data.chunks(PAGE).enumerate() {
+        store.put_pages(&block, index, &[vec![Bytes::copy_from_slice(page)]]).unwrap();
+    }
+    block
+}
+
+fn read(block: &Block) -> Result<Bytes> {
+    let file = block.open()?;
+    let mut buffer = vec![0; block.length() as usize];
+    block.read(&file, 0, &mut buffer)?;
+    Ok(buffer.into())
+}
+
+fn files_in(path: &Path) -> usize {
+    let count = |entry: std::io::Result<std::fs::DirEntry>| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files_in(&path) } else { 1 }
+    };
+    std::fs::read_dir(path).unwrap().map(count).sum()
+}
+
+#[test]
+fn a_committed_block_is_read_back_and_survives_the_process() {
+    let temp = tempfile::tempdir().unwrap();
+    let bytes = data(2500, 1);
+    {
+        let store = open(temp.path());
+        assert_eq!(read(&write(&store, 7, &bytes)).unwrap(), bytes);
+        fill(&store, 8, &bytes);
+        assert_eq!(store.usage().unpersisted, 2500);
+    }
+    let store = open(temp.path());
+    let (written, filled) = (store.get(BlockId(7)).unwrap(), store.get(BlockId(8)).unwrap());
+    assert!(written.is_unpersisted() && !filled.is_unpersisted());
+    assert_eq!(filled.version(), "v1");
+    assert_eq!((read(&written).unwrap(), read(&filled).unwrap()), (bytes.clone(), bytes));
+    assert_eq!(store.usage(), Usage { capacity: 100_000, used: 5000, unpersisted: 2500 });
+}
+
+#[test]
+fn what_is_not_committed_leaves_nothing_behind() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let mut writing = store.write(BlockId(7), 100).unwrap();
+    writing.append(&[data(700, 1)]).unwrap();
+    assert_eq!(store.usage().used, 700);
+    drop(writing);
+    assert!(store.get(BlockId(7)).is_none());
+    assert_eq!((store.usage().used, files_in(temp.path())), (0, 1), "the lock alone");
+}
+
+#[test]
+fn the_second_commit_of_a_block_wins_and_readers_of_the_first_go_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let first = write(&store, 7, &data(1500, 1));
+    let file = first.open().unwrap();
+    write(&store, 7, &data(1200, 2));
+    assert_eq!(read(&store.get(BlockId(7)).unwrap()).unwrap(), data(1200, 2));
+    let mut buffer = vec![0; 1500];
+    first.read(&file, 0, &mut buffer).unwrap();
+    assert_eq!(buffer, data(1500, 1));
+    assert_eq!(store.usage().used, 1200);
+    drop((first, store));
+    assert_eq!(read(&open(temp.path()).get(BlockId(7)).unwrap()).unwrap(), data(1200, 2));
+}
+
+#[test]
+fn after_a_crash_a_torn_fill_is_dropped_and_a_torn_write_never_was() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let whole = fill(&store, 1, &data(2000, 1));
+    let torn = store.begin(BlockId(2), 2000, "v1").unwrap();
+    store.put_pages(&torn, 1, &[vec![data(PAGE, 2)]]).unwrap();
+    let mut writing = store.write(BlockId(3), 10).unwrap();
+    writing.append(&[data(10, 3)]).unwrap();
+    // As kill -9 leaves it: nothing of what is in memory is written, nothing is cleaned up.
+    std::mem::forget(writing);
+    drop((whole, torn, store));
+    let lock = temp.path().join("a/lock");
+    std::fs::rename(&lock, temp.path().join("a/old")).unwrap();
+    let store = open(temp.path());
+    assert_eq!(store.count(), 1);
+    assert!(store.get(BlockId(1)).is_some());
+    assert_eq!(store.usage().used, 2000);
+}
+
+#[test]
+fn pages_of_a_half_filled_block_are_kept_when_they_are_saved() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let block = store.begin(BlockId(2), 2500, "v1").unwrap();
+    store.put_pages(&block, 1, &[vec![data(PAGE, 2)]]).unwrap();
+    store.save_partial();
+    drop((block, store));
+    let store = open(temp.path());
+    let block = store.get(BlockId(2)).unwrap();
+    assert!(!block.is_whole() && block.has_page(1) && !block.has_page(0));
+    assert_eq!(store.usage().used, PAGE as u64);
+    store.put_pages(&block, 0, &[vec![data(PAGE, 1)]]).unwrap();
+    store.put_pages(&block, 2, &[vec![data(500, 3)]]).unwrap();
+    assert!(block.is_whole());
+    let bytes = read(&block).unwrap();
+    assert_eq!((&bytes[..PAGE], &bytes[2000..]), (&data(PAGE, 1)[..], &data(500, 3)[..]));
+}
+
+#[test]
+fn a_flipped_bit_and_a_truncated_file_are_noticed_when_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let block = fill(&store, 1, &data(2500, 1));
+    let mut bytes = std::fs::read(block.path()).unwrap();
+    bytes[1700] ^= 1;
+    std::fs::write(block.path(), &bytes).unwrap();
+    assert_eq!(read(&block).unwrap_err().kind(), ErrorKind::DataLoss);
+    let file = block.open().unwrap();
+    block.read(&file, 0, &mut vec![0; PAGE]).unwrap();
+    drop((file, block, store));
+    // In a new process a part of a page is enough to notice.
+    let store = open(temp.path());
+    let block = store.get(BlockId(1)).unwrap();
+    let file = block.open().unwrap();
+    let part = block.read(&file, 1100, &mut [0; 10]).unwrap_err();
+    assert!(part.to_string().contains("page 1"), "{part}");
+    assert!(block.verify(&file).is_err());
+    drop(file);
+    std::fs::File::options().write(true).open(block.path()).unwrap().set_len(99).unwrap();
+    assert_eq!(block.open().unwrap_err().kind(), ErrorKind::DataLoss);
+    drop((block, store));
+    assert!(open(temp.path()).get(BlockId(1)).is_none(), "it can be had again");
+}
+
+#[test]
+fn the_only_copy_is_kept_whatever_became_of_it() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let (a, b) = (write(&store, 1, &data(1500, 1)), write(&store, 2, &data(1500, 2)));
+    std::fs::remove_file(a.dir.table_path(a.origin, a.name)).unwrap();
+    std::fs::File::options().write(true).open(b.path()).unwrap().set_len(99).unwrap();
+    drop((a, b, store));
+    let store = open(temp.path());
+    assert_eq!(read(&store.get(BlockId(1)).unwrap()).unwrap(), data(1500, 1));
+    let damaged = store.get(BlockId(2)).unwrap();
+    assert_eq!(read(&damaged).unwrap_err().kind(), ErrorKind::DataLoss);
+}
+
+#[test]
+fn the_coldest_cached_blocks_make_room_and_unpersisted_ones_never() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = config(temp.path(), &[("MEM", "a", 10_000)]);
+    let store = BlockStore::open(&config, &Metrics::default()).unwrap();
+    for id in 1..=8 {
+        fill(&store, id, &data(1000, 1));
+    }
+    store.get(BlockId(1)).unwrap();
+    write(&store, 9, &data(1600, 1));
+    assert!(store.get(BlockId(1)).is_some(), "asked for lately");
+    assert!(store.get(BlockId(2)).is_none(), "the coldest");
+    write(&store, 10, &data(8000, 1));
+    let kept: Vec<bool> = (1..=10).map(|id| store.peek(BlockId(id)).is_some()).collect();
+    assert_eq!(kept.iter().filter(|kept| **kept).count(), 2, "{kept:?}");
+    let full = store.write(BlockId(11), 100).and_then(|mut w| w.append(&[data(1000, 1)]));
+    assert_eq!(full.unwrap_err().kind(), ErrorKind::ResourceExhausted);
+    store.set_persisted(BlockId(10));
+    write(&store, 11, &data(1000, 1));
+    assert!(store.peek(BlockId(10)).is_none() && store.peek(BlockId(9)).is_some());
+}
+
+#[test]
+fn a_write_goes_on_in_the_next_directory_when_the_first_is_full() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = config(temp.path(), &[("MEM", "a", 3_000), ("SSD", "b", 100_000)]);
+    let store = BlockStore::open(&config, &Metrics::default()).unwrap();
+    let bytes = data(20_000, 1);
+    let mut writing = store.write(BlockId(1), 1_000).unwrap();
+    bytes.chunks(700).for_each(|piece| writing.append(&[bytes.slice_ref(piece)]).unwrap());
+    let block = writing.commit().unwrap();
+    assert!(block.path().starts_with(temp.path().join("b")));
+    assert_eq!(read(&block).unwrap(), bytes);
+    assert_eq!(store.dirs[0].used(), 0);
+}
+
+#[test]
+fn of_two_generations_found_the_later_one_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let old = write(&store, 1, &data(10, 1));
+    let (path, table) = (old.path(), old.dir.table_path(old.origin, old.name));
+    let (saved, saved_table) = (std::fs::read(&path).unwrap(), std::fs::read(&table).unwrap());
+    write(&store, 1, &data(12, 2));
+    assert!(!path.exists());
+    drop((old, store));
+    // As if the process had died between the rename and the removal.
+    std::fs::write(&path, saved).unwrap();
+    std::fs::write(&table, saved_table).unwrap();
+    let store = open(temp.path());
+    assert_eq!(read(&store.get(BlockId(1)).unwrap()).unwrap(), data(12, 2));
+    assert!(!path.exists());
+    assert_eq!(store.usage().used, 12);
+}

@@ -1,0 +1,179 @@
+//! A block that a client writes: nothing until it is committed, then there for good.
+
+use super::BlockStore;
+use super::block::{Block, Parts, write_all_at};
+use super::checksum::{PageTable, Summing};
+use super::dir::{Dir, Name, Origin, Space};
+use crate::core::error::{Context, Result, resource_exhausted};
+use crate::core::model::BlockId;
+use bytes::Bytes;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+/// A block being written. Dropped before it is committed, it leaves nothing behind. All calls wait
+/// for the disk: keep them off the runtime's threads.
+#[derive(Debug)]
+pub struct Writing {
+    store: Arc<BlockStore>,
+    name: Name,
+    dir: Arc<Dir>,
+    space: Space,
+    file: File,
+    length: u64,
+    sums: Summing,
+    committed: bool,
+}
+
+impl Writing {
+    /// Starts to write block `id`, of which about `expected` bytes will come.
+    pub(super) fn start(store: &Arc<BlockStore>, id: BlockId, expected: u64) -> Result<Writing> {
+        let name = store.next_name(id);
+        let dir = store.dirs_for(expected).into_iter().next().ok_or_else(|| full(id))?;
+        let file = create(&dir, name)?;
+        Ok(Writing {
+            store: store.clone(),
+            name,
+            space: Space::none(&dir),
+            dir,
+            file,
+            length: 0,
+            sums: Summing::new(store.page_size()),
+            committed: false,
+        })
+    }
+
+    /// Bytes so far.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Appends bytes, given as pieces.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when there is no room, in no directory.
+    pub fn append(&mut self, pieces: &[Bytes]) -> Result<()> {
+        let more = pieces.iter().map(Bytes::len).sum::<usize>() as u64;
+        if !self.store.make_room(&self.dir, more, None, |limit| Ok(self.space.grow(more, limit)))? {
+            self.relocate(more)?;
+        }
+        let slices: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
+        write_all_at(&self.file, &slices, self.length)
+            .with_context(|| format!("writing {}", self.path().display()))?;
+        slices.iter().for_each(|piece| self.sums.add(piece));
+        self.length += more;
+        Ok(())
+    }
+
+    /// Makes what has come so far survive a crash, where the directory can.
+    ///
+    /// # Errors
+    /// Why the disk did not take it.
+    pub fn sync(&self) -> Result<()> {
+        if !self.dir.is_memory() {
+            self.file.sync_data().with_context(|| format!("syncing {}", self.path().display()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the block readable, in place of one of the same id, and durable where the directory
+    /// can be.
+    ///
+    /// # Errors
+    /// Why the disk did not take it; then nothing is left.
+    pub fn commit(mut self) -> Result<Arc<Block>> {
+        let sums = std::mem::replace(&mut self.sums, Summing::new(self.store.page_size()));
+        let pages = sums.finish();
+        self.publish(&pages).with_context(|| format!("committing block {}", self.name.block))?;
+        self.committed = true;
+        let space = std::mem::replace(&mut self.space, Space::none(&self.dir));
+        let block = Block::new(Parts {
+            name: self.name,
+            origin: Origin::Written,
+            dir: self.dir.clone(),
+            pages,
+            version: String::new(),
+            unpersisted: true,
+            space,
+        });
+        Ok(self.store.insert(block))
+    }
+
+    /// Puts the page table beside where the block goes, then the block there: the rename commits.
+    fn publish(&self, pages: &PageTable) -> Result<()> {
+        let durable = !self.dir.is_memory();
+        let table = self.dir.table_path(Origin::Written, self.name);
+        let bytes = pages.encode(self.name.block.0, "", true);
+        let mut file = File::create(&table)?;
+        std::io::Write::write_all(&mut file, &bytes)?;
+        if durable {
+            file.sync_data()?;
+            self.file.sync_all()?;
+        }
+        std::fs::rename(self.path(), self.dir.data_path(Origin::Written, self.name))?;
+        if durable {
+            sync_folder(&self.dir.folder(Origin::Written, self.name.block))?;
+        }
+        Ok(())
+    }
+
+    /// Goes on in another directory, where there is room for `more` too.
+    fn relocate(&mut self, more: u64) -> Result<()> {
+        let total = self.length + more;
+        for dir in self.store.dirs_for(total) {
+            if Arc::ptr_eq(&dir, &self.dir) {
+                continue;
+            }
+            let mut space = Space::none(&dir);
+            if !self.store.make_room(&dir, total, None, |limit| Ok(space.grow(total, limit)))? {
+                continue;
+            }
+            let file = create(&dir, self.name)?;
+            let moved = std::fs::File::open(self.path())
+                .and_then(|mut from| std::io::copy(&mut from, &mut &file));
+            if let Err(error) = moved {
+                std::fs::remove_file(dir.tmp_path(self.name)).ok();
+                return Err(error.into());
+            }
+            std::fs::remove_file(self.path()).ok();
+            (self.dir, self.space, self.file) = (dir, space, file);
+            return Ok(());
+        }
+        Err(full(self.name.block))
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.dir.tmp_path(self.name)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if !self.committed {
+            std::fs::remove_file(self.path()).ok();
+            self.dir.remove(Origin::Written, self.name);
+        }
+    }
+}
+
+fn create(dir: &Dir, name: Name) -> Result<File> {
+    let path = dir.tmp_path(name);
+    File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)
+        .with_context(|| format!("creating {}", path.display()))
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    Ok(File::open(folder)?.sync_all()?)
+}
+
+/// What a writer is told when nothing can be evicted any more.
+fn full(id: BlockId) -> crate::core::error::Error {
+    resource_exhausted(format!(
+        "no room for block {id} on this worker: all it holds is not persisted yet; wait, free some \
+         of it, or raise the quotas in goosefs.worker.dirs"
+    ))
+}

@@ -67,3 +67,13 @@ fn a_file_that_is_named_must_exist() {
     assert_eq!(output.status.code(), Some(1));
     assert!(err.contains("/no/such/file.yaml"), "{err}");
 }
+
+#[test]
+fn the_example_configurations_are_valid() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/conf");
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let file = entry.unwrap().path();
+        let output = run(goosefs().arg("--config").arg(&file).arg("checkConf"));
+        assert!(output.status.success(), "{}: {}", file.display(), texts(&output).1);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod cluster;
 
+mod binary;
 mod conf;
 mod crash;
 mod generated;

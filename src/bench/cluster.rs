@@ -114,12 +114,16 @@ impl Scratch {
     /// # Errors
     /// `Internal` when there is no such process.
     pub fn cpu(&self, name: &str) -> Result<Duration> {
-        let (_, child) = self
-            .processes
-            .iter()
-            .find(|(started, _)| *started == name)
-            .ok_or_else(|| internal(format!("no {name} was started")))?;
-        cpu_of(child.id())
+        cpu_of(self.pid(name)?)
+    }
+
+    /// The process id of the process of that name.
+    ///
+    /// # Errors
+    /// `Internal` when there is no such process.
+    pub fn pid(&self, name: &str) -> Result<u32> {
+        let found = self.processes.iter().find(|(started, _)| *started == name);
+        found.map(|(_, child)| child.id()).ok_or_else(|| internal(format!("no {name} was started")))
     }
 
     fn wait_for_port(&mut self, name: &'static str, port: u16) -> Result<()> {

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod floor;
 pub mod metadata;
 pub mod report;
+pub mod start;
 pub mod worker;
 
 pub use cluster::Scratch;

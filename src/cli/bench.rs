@@ -1,7 +1,7 @@
 //! `goosefs bench`: pick a workload, print its report.
 
 use super::block_on;
-use crate::bench::{Report, floor, metadata, worker};
+use crate::bench::{Report, floor, metadata, start, worker};
 use crate::core::error::Result;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -46,6 +46,8 @@ enum Workload {
     Metadata(Options),
     /// A block read over gRPC against sendfile
     Worker(Options),
+    /// Start-up time and idle memory of each role
+    Start(Options),
     /// Echo calls for ever; the floor of `metadata`, in a process of its own
     #[command(hide = true)]
     EchoServer { port: u16 },
@@ -65,6 +67,9 @@ impl Bench {
                 let row = block_on(worker::read(&options.dir))?;
                 print(&Report { rows: vec![row] }, options.output);
             }
+            Workload::Start(options) => {
+                print(&Report { rows: start::roles(&options.dir)? }, options.output);
+            }
             Workload::EchoServer { port } => block_on(floor::serve_echo(port))?,
         }
         Ok(ExitCode::SUCCESS)
@@ -83,12 +88,18 @@ pub fn print(report: &Report, format: Format) {
     for row in &report.rows {
         table.add_row([
             row.name.clone(),
-            format!("{:.0} {}", row.ours, row.unit),
-            format!("{:.0} {}", row.floor, row.unit),
+            amount(row.ours, row.unit),
+            amount(row.floor, row.unit),
             row.floor_name.clone(),
             format!("{:.2} ({:.2}–{:.2})", row.ratio, row.ratio_min, row.ratio_max),
             row.note.clone(),
         ]);
     }
     println!("{table}");
+}
+
+/// A number with its unit, with as many digits as say something.
+fn amount(value: f64, unit: &str) -> String {
+    let digits = if value < 10.0 { 2 } else { 0 };
+    format!("{value:.digits$} {unit}")
 }

@@ -8,3 +8,4 @@ mod crash;
 mod generated;
 mod layers;
 mod official;
+mod ufs;

@@ -9,7 +9,12 @@
 //! connector that finds another fails with `Changed`. An object appears whole or not at all: a
 //! writer that is dropped before [`UfsWriter::close`] leaves nothing behind.
 
+mod cos;
+mod http;
+mod limit;
 mod local;
+mod opendal;
+mod s3;
 
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
 use async_trait::async_trait;
@@ -163,10 +168,17 @@ pub type Ufs = Arc<dyn UnderFileSystem>;
 pub fn open(address: &str, properties: &Properties) -> Result<Ufs> {
     match address.split_once("://") {
         None | Some(("file", _)) => local::open(address, properties),
-        Some((scheme, _)) => {
-            Err(invalid_argument(format!("no under store serves {scheme}://: use file://")))
-        }
+        Some(("s3" | "s3a", _)) => s3::open(address, properties),
+        Some(("cosn" | "cos", _)) => cos::open(address, properties),
+        Some((scheme, _)) => Err(invalid_argument(format!(
+            "no under store serves {scheme}://: there are file, s3 and cosn"
+        ))),
     }
+}
+
+/// The value of the first of `names` that is set and not empty.
+fn property<'p>(properties: &'p Properties, names: &[&str]) -> Option<&'p str> {
+    names.iter().filter_map(|name| properties.get(*name)).map(|v| v.trim()).find(|v| !v.is_empty())
 }
 
 /// Refuses a path that is not relative and normal: one that could leave its address.

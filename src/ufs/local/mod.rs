@@ -9,6 +9,7 @@
 mod owners;
 mod writer;
 
+use super::limit::{Limits, limited};
 use super::{Attributes, Capabilities, Properties, Space, Ufs, UfsStatus, UfsWriter};
 use super::{UnderFileSystem, changed, check_path};
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument, not_found};
@@ -43,7 +44,7 @@ struct Local {
 ///
 /// # Errors
 /// `InvalidArgument` for a host in the address or a relative path.
-pub fn open(address: &str, _properties: &Properties) -> Result<Ufs> {
+pub fn open(address: &str, properties: &Properties) -> Result<Ufs> {
     let path = address.strip_prefix("file://").unwrap_or(address);
     if !path.starts_with('/') {
         return Err(invalid_argument(format!(
@@ -54,7 +55,8 @@ pub fn open(address: &str, _properties: &Properties) -> Result<Ufs> {
     check_path(path.trim_start_matches('/'))?;
     let root = PathBuf::from(if path.is_empty() { "/" } else { path });
     let address = format!("file://{}", if path.is_empty() { "/" } else { path });
-    Ok(Arc::new(Local { address, root, owners: Arc::default() }))
+    let local = Local { address, root, owners: Arc::default() };
+    Ok(limited(Arc::new(local), Limits::read(properties)?))
 }
 
 impl Local {

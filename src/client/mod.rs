@@ -2,11 +2,14 @@
 //!
 //! ```no_run
 //! # async fn example() -> goosefs::core::error::Result<()> {
-//! use goosefs::client::{FileSystem, OpenOptions};
+//! use goosefs::client::{CreateOptions, FileSystem, OpenOptions};
 //! use goosefs::core::{config::Config, model::FsPath};
 //!
 //! let fs = FileSystem::connect(&Config::with(&[])?);
 //! let path = FsPath::parse("/hello")?;
+//! let mut writer = fs.create(&path, &CreateOptions::default()).await?;
+//! writer.write("good morning").await?;
+//! writer.close().await?;
 //! let reader = fs.open(&path, &OpenOptions::default()).await?;
 //! assert_eq!(&reader.read_at(5, 7).await?[..], b"morning");
 //! # Ok(())
@@ -25,11 +28,14 @@ mod master;
 mod options;
 mod reader;
 mod worker;
+mod writer;
 
 pub use crate::core::rpc::lend::LentBlock;
-pub use cluster::{BlockLocations, Capacity};
+pub use cluster::Capacity;
 pub use options::*;
 pub use reader::{ReadStream, Reader};
+pub use worker::BlockLocations;
+pub use writer::Writer;
 
 use crate::core::config::Config;
 use crate::core::error::Result;

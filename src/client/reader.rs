@@ -92,6 +92,24 @@ impl Reader {
         self.stream(0..self.len())
     }
 
+    /// CRC32C of the whole file: the one its writer left, else computed by reading it.
+    ///
+    /// # Errors
+    /// As [`Reader::read_at`].
+    pub async fn crc32c(&self) -> Result<u32> {
+        let left = |name| self.status.xattrs.get(name).map(Vec::as_slice);
+        // The wire's number for CRC32C, and the value big endian (protocol, section 5.4).
+        if let (Some([2]), Some(&[a, b, c, d])) = (left("CrcType"), left("CrcValue")) {
+            return Ok(u32::from_be_bytes([a, b, c, d]));
+        }
+        let mut stream = self.stream_all();
+        let mut crc = 0;
+        while let Some(bytes) = stream.next().await? {
+            crc = crc32c::crc32c_append(crc, &bytes);
+        }
+        Ok(crc)
+    }
+
     /// The local file that is block `index`, where a worker on this host has it whole; none where
     /// the block must be read. The block never changes, and the descriptor stays good.
     ///

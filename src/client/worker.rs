@@ -1,8 +1,10 @@
 //! Calls to workers, and the connections they are made on.
 
+use super::FileSystem;
+use super::block::route;
 use crate::core::config::Config;
 use crate::core::error::{Context, Result};
-use crate::core::model::{BlockId, WorkerAddress};
+use crate::core::model::{BlockId, BlockStatus, Status, WorkerAddress, WorkerId, WorkerInfo};
 use crate::core::proto::grpc::block::CheckBlocksRequest;
 use crate::core::proto::grpc::block::block_worker_client::BlockWorkerClient;
 use crate::core::rpc::{Channel, Credentials, MAX_MESSAGE, connect};
@@ -11,8 +13,50 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The worker's service on one connection.
-pub(super) type BlockWorker = BlockWorkerClient<Channel>;
+/// Where one block is.
+#[derive(Clone, Debug)]
+pub struct BlockLocations {
+    /// The block.
+    pub block: BlockStatus,
+    /// Workers that hold some of it, with the bytes each can serve by itself.
+    pub holders: Vec<(WorkerInfo, u64)>,
+}
+
+impl FileSystem {
+    /// Which workers hold the blocks of a file: those that are known to, and those the ring names,
+    /// are asked. A worker that does not answer counts as holding nothing.
+    ///
+    /// # Errors
+    /// `Unavailable` when the master cannot name the workers.
+    pub async fn locations(&self, status: &Status) -> Result<Vec<BlockLocations>> {
+        let workers = self.context.workers().await?;
+        let blocks: Vec<_> = (0..status.block_count()).map(|index| status.block(index)).collect();
+        let mut asked: HashMap<WorkerId, Vec<BlockId>> = HashMap::new();
+        for block in &blocks {
+            for worker in route::candidates(&self.context, &workers, block) {
+                asked.entry(worker.id).or_default().push(block.id);
+            }
+        }
+        let questions = asked.iter().filter_map(|(&id, ids)| {
+            let worker = workers.get(id)?;
+            Some(async move {
+                let held = self.context.channels.check_blocks(&worker.address, ids).await;
+                (worker, held.unwrap_or_default())
+            })
+        });
+        let answers = futures::future::join_all(questions).await;
+        let holders = |id: BlockId| {
+            answers.iter().filter_map(move |(worker, held)| {
+                let bytes = held.get(&id.0).copied().unwrap_or_default();
+                (bytes > 0).then(|| ((*worker).clone(), bytes as u64))
+            })
+        };
+        Ok(blocks
+            .into_iter()
+            .map(|block| BlockLocations { holders: holders(block.id).collect(), block })
+            .collect())
+    }
+}
 
 /// Connections to workers, a few to each: one TCP stream does not fill a fast network, and one
 /// HTTP/2 connection is served by one thread.
@@ -99,7 +143,8 @@ impl Channels {
     ) -> Result<HashMap<i64, i64>> {
         let connection = self.get(address).await?;
         let block_ids = blocks.iter().map(|block| block.0).collect();
-        let answer = service(connection.channel.clone())
+        let answer = BlockWorkerClient::new(connection.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE)
             .check_blocks(CheckBlocksRequest { block_ids })
             .await;
         match answer {
@@ -112,12 +157,7 @@ impl Channels {
     }
 }
 
-/// Where a worker serves blocks; the answer is taken apart by hand.
+/// Where a worker serves blocks and takes them: calls that are framed by hand.
+pub(super) const BLOCK_WRITE: &str = "/com.qcloud.cos.goosefs.grpc.block.BlockWorker/WriteBlock";
+/// See [`BLOCK_WRITE`].
 pub(super) const BLOCK_READ: &str = "/com.qcloud.cos.goosefs.grpc.block.BlockWorker/ReadBlock";
-
-/// The worker's service on `channel`.
-pub(super) fn service(channel: Channel) -> BlockWorker {
-    BlockWorkerClient::new(channel)
-        .max_decoding_message_size(MAX_MESSAGE)
-        .max_encoding_message_size(MAX_MESSAGE)
-}

@@ -4,10 +4,13 @@
 //! bytes have arrived; what has arrived is kept and the next worker goes on from there. Bytes of
 //! two versions never mix, since a worker serves the version that is asked for or fails.
 
+mod call;
+pub(super) mod copies;
 pub(super) mod local;
 pub(super) mod prefetch;
 mod remote;
 pub(super) mod route;
+mod upload;
 
 use super::FileSystem;
 use super::context::Context;
@@ -17,6 +20,7 @@ use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::block::ReadRequest;
 use crate::core::rpc::lend::LentBlock;
 use bytes::{Bytes, BytesMut};
+use call::Failure;
 use local::read_lent;
 use parking_lot::RwLock;
 use remote::Remote;
@@ -240,7 +244,7 @@ impl BlockReader {
     }
 
     /// Asks one worker, with a new connection if the one at hand turns out to be stale.
-    async fn ask(&mut self, worker: &WorkerInfo) -> Result<Remote, remote::Failure> {
+    async fn ask(&mut self, worker: &WorkerInfo) -> Result<Remote, Failure> {
         let channels = &self.blocks.context().channels;
         let mut again = true;
         loop {
@@ -289,7 +293,7 @@ impl BlockReader {
         }
     }
 
-    fn failed(&mut self, worker: &WorkerInfo, failure: remote::Failure) -> Result<()> {
+    fn failed(&mut self, worker: &WorkerInfo, failure: Failure) -> Result<()> {
         if failure.unreachable {
             self.blocks.context().mark_failed(worker.id);
         }

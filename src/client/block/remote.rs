@@ -1,61 +1,23 @@
 //! A part of a block from a worker, over gRPC.
 //!
-//! The answer is taken apart here and not by the generated client: that one copies every byte into
-//! a buffer of its own before it decodes a message. Here the few bytes of framing around the data
-//! are parsed as they pass, and the data is handed on as the slices it arrived in.
+//! The few bytes of framing around the data are parsed as they pass, and the data is handed on as
+//! the slices it arrived in.
 
 use super::super::worker::BLOCK_READ;
-use crate::core::error::{Error, ErrorKind, Result, internal, unavailable};
+use super::call::{Answer, Failure, encode};
+use crate::core::error::{Error, Result, internal};
 use crate::core::proto::grpc::block::ReadRequest;
-use crate::core::rpc::{Channel, MAX_MESSAGE, from_status};
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use crate::core::rpc::{Channel, MAX_MESSAGE};
+use bytes::{Buf, Bytes};
 use futures::StreamExt;
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
-use prost::Message;
-use std::convert::Infallible;
 use tokio::sync::mpsc;
-use tonic::body::Body;
-use tower::{Service, ServiceExt};
 
 /// Bytes after which the worker is told how far we are; it may bound what is underway by this.
 const ACK_EVERY: u64 = 4 << 20;
 
-/// Why a worker did not serve.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: Error,
-    /// Whether the worker itself could not be reached, or was lost on the way.
-    pub(super) unreachable: bool,
-}
-
-impl Failure {
-    /// Whether a new connection may do better.
-    pub(super) fn stale(&self) -> bool {
-        self.unreachable || self.error.kind() == ErrorKind::Unauthenticated
-    }
-
-    /// What the worker itself said.
-    fn said(status: &tonic::Status) -> Self {
-        Failure { error: from_status(status), unreachable: false }
-    }
-
-    fn broken(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        let error = unavailable("the connection broke").with_source(cause);
-        Failure { error, unreachable: true }
-    }
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        let unreachable = error.kind() == ErrorKind::Unavailable;
-        Failure { error, unreachable }
-    }
-}
-
 /// One open ReadBlock stream. Dropping it ends the call.
 pub(super) struct Remote {
-    body: Body,
+    answer: Answer,
     parser: Parser,
     /// What has arrived and is not parsed yet.
     segment: Bytes,
@@ -66,30 +28,14 @@ pub(super) struct Remote {
 
 impl Remote {
     /// Asks, and waits until the worker has accepted the call.
-    pub(super) async fn open(mut channel: Channel, request: ReadRequest) -> Result<Self, Failure> {
+    pub(super) async fn open(channel: Channel, request: ReadRequest) -> Result<Self, Failure> {
         let position = request.offset() as u64;
         let (questions, asked) = mpsc::channel(4);
         questions.try_send(request).expect("the queue is empty");
-        let frames = tokio_stream::wrappers::ReceiverStream::new(asked)
-            .map(|message| Ok::<_, Infallible>(Frame::data(encode(&message))));
-        let call = http::Request::post(BLOCK_READ)
-            .header(http::header::CONTENT_TYPE, "application/grpc")
-            .header(http::header::TE, "trailers")
-            .body(Body::new(StreamBody::new(frames)))
-            .expect("a constant address and constant headers are valid");
-        let channel = channel.ready().await.map_err(Failure::broken)?;
-        let answer = channel.call(call).await.map_err(Failure::broken)?;
-        if let Some(status) = tonic::Status::from_header_map(answer.headers())
-            && status.code() != tonic::Code::Ok
-        {
-            return Err(Failure::said(&status));
-        }
-        if answer.status() != http::StatusCode::OK {
-            let text = format!("not a worker: it answers HTTP {}", answer.status());
-            return Err(internal(text).into());
-        }
+        let frames =
+            tokio_stream::wrappers::ReceiverStream::new(asked).map(|message| Ok(encode(&message)));
         Ok(Remote {
-            body: Body::new(answer.into_body()),
+            answer: Answer::of(channel, BLOCK_READ, frames).await?,
             parser: Parser::default(),
             segment: Bytes::new(),
             questions,
@@ -106,21 +52,9 @@ impl Remote {
                 self.acknowledge();
                 return Ok(Some(data));
             }
-            let Some(frame) = self.body.frame().await else {
-                // A call ends with trailers; without them the connection went away.
-                return Err(Failure::broken("the answer has no end"));
-            };
-            match frame.map_err(Failure::broken)?.into_data() {
-                Ok(data) => self.segment = data,
-                Err(frame) => {
-                    let trailers = frame.into_trailers().unwrap_or_default();
-                    return match tonic::Status::from_header_map(&trailers) {
-                        Some(status) if status.code() != tonic::Code::Ok => {
-                            Err(Failure::said(&status))
-                        }
-                        _ => Ok(None),
-                    };
-                }
+            match self.answer.next().await? {
+                Some(segment) => self.segment = segment,
+                None => return Ok(None),
             }
         }
     }
@@ -133,16 +67,6 @@ impl Remote {
             self.acknowledged = self.position;
         }
     }
-}
-
-/// A message in gRPC's framing: not compressed, its length, itself.
-fn encode(message: &ReadRequest) -> Bytes {
-    let length = message.encoded_len();
-    let mut frame = BytesMut::with_capacity(5 + length);
-    frame.put_u8(0);
-    frame.put_u32(length as u32);
-    message.encode(&mut frame).expect("there is room for it");
-    frame.freeze()
 }
 
 /// Finds the data in a stream of framed `ReadResponse{chunk{data}}` messages, whatever pieces they
@@ -300,6 +224,7 @@ fn malformed(what: &str) -> Error {
 mod tests {
     use super::*;
     use crate::core::proto::grpc::block::{Chunk, ReadResponse};
+    use prost::Message;
 
     fn framed(messages: &[Option<&[u8]>]) -> Vec<u8> {
         let mut wire = Vec::new();

@@ -5,10 +5,12 @@
 //! them come more of the ring, for when the owners cannot be reached.
 
 use super::super::context::{Context, Workers};
-use crate::core::model::{BlockStatus, WorkerId, WorkerInfo};
+use crate::core::model::{BlockId, BlockStatus, WorkerId, WorkerInfo};
 
 /// Workers that are asked at least before a read is given up.
 const READ_TRIES: usize = 3;
+/// Workers that are tried at least before a write is given up.
+const WRITE_TRIES: usize = 3;
 
 /// The workers to ask for `block`, the best first.
 pub(in super::super) fn candidates(
@@ -46,10 +48,57 @@ fn order(
     chosen
 }
 
+/// The workers to write `block` to, the best first; more than `copies`, so that one can fail.
+/// With `unpersisted`, only those with room for data that is nowhere else: none when there is none.
+pub(in super::super) fn writers(
+    context: &Context,
+    workers: &Workers,
+    block: BlockId,
+    copies: usize,
+    unpersisted: bool,
+) -> Option<Vec<WorkerInfo>> {
+    let fits = |worker: &WorkerInfo| {
+        !worker.forbid_write && (!unpersisted || has_room_for_unpersisted(worker))
+    };
+    let refused = |id| workers.get(id).is_none_or(|worker| !fits(worker));
+    if workers.list.iter().all(|worker| refused(worker.id)) {
+        return None;
+    }
+    let wanted = copies.max(WRITE_TRIES);
+    let skip = |id| refused(id) || context.is_failed(id);
+    let mut chosen: Vec<WorkerInfo> =
+        workers.ring.owners(block, wanted, skip).into_iter().cloned().collect();
+    // Where all that fit have failed lately, the ring gives everyone.
+    chosen.retain(fits);
+    if chosen.is_empty() {
+        chosen = workers.ring.owners(block, wanted, refused).into_iter().cloned().collect();
+    }
+    Some(chosen)
+}
+
+/// Whether a worker may take data that cannot be evicted (protocol, section 5.8).
+fn has_room_for_unpersisted(worker: &WorkerInfo) -> bool {
+    let most = worker.capacity_bytes - worker.capacity_bytes / 10;
+    let left = most.saturating_sub(worker.persist_used_bytes);
+    left >= 128 << 20 && left >= worker.capacity_bytes / 1000 * 15
+}
+
+/// The workers to write a file through to the under store, the best first: one on this host, then
+/// any, so that the load spreads.
+pub(in super::super) fn gateways(context: &Context, workers: &Workers) -> Vec<WorkerInfo> {
+    use rand::seq::SliceRandom;
+    let mut all = workers.list.clone();
+    all.shuffle(&mut rand::rng());
+    all.sort_by_key(|worker| !workers.local.contains(&worker.id));
+    all.sort_by_key(|worker| context.is_failed(worker.id) || worker.forbid_write);
+    all.truncate(WRITE_TRIES);
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::{BlockId, WorkerAddress};
+    use crate::core::model::WorkerAddress;
 
     fn worker(id: i64) -> WorkerInfo {
         let address =

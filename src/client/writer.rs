@@ -1,0 +1,562 @@
+//! A file being written: cut into blocks, each to its workers, and to the under store as its write
+//! type asks (protocol, section 6.3).
+//!
+//! A file shows up whole or not at all: until [`Writer::close`] has returned it is incomplete, and
+//! a writer that is cancelled, dropped or fails takes back what it wrote. Which failures a write
+//! survives:
+//!
+//! - a worker that is lost is replaced while what it was given is still held here (16 MiB a
+//!   stream); later the write fails, except that
+//! - with `CACHE_THROUGH` the cache is an extra: without it the file goes to the under store alone;
+//! - with `TRY_CACHE` a full cache makes the file go to the under store instead, with what was
+//!   cached before.
+
+use super::FileSystem;
+use super::block::copies::{Copies, Wanted};
+use super::block::{Blocks, Part, route};
+use super::master::{named, status_of, wire_write};
+use super::options::{CreateOptions, DeleteOptions, MetadataLoad, SetAttributes, StatusOptions};
+use crate::core::error::{Error, ErrorKind, Result, failed_precondition};
+use crate::core::model::{BlockId, BlockStatus, FsPath, Status, WriteType};
+use crate::core::proto::convert::pmode;
+use crate::core::proto::dataserver::CreateUfsFileOptions;
+use crate::core::proto::grpc::ChecksumTypeProto;
+use crate::core::proto::grpc::block::{RequestType, WriteRequestCommand};
+use crate::core::proto::grpc::file::{
+    CompleteFilePOptions, CompleteFilePRequest, CreateFilePOptions, CreateFilePRequest,
+    RemoveBlocksPRequest, ScheduleAsyncPersistencePOptions,
+};
+use crate::core::proto::shared::FileLocation;
+use bytes::{Bytes, BytesMut};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Blocks that may be committing while the next is written.
+const COMMITTING: usize = 2;
+
+/// A file being written. Dropping it before [`Writer::close`] discards the file.
+pub struct Writer {
+    /// None once closed or cancelled.
+    open: Option<Open>,
+    runtime: tokio::runtime::Handle,
+}
+
+struct Open {
+    fs: FileSystem,
+    status: Status,
+    write_type: WriteType,
+    persist_delay: Option<Duration>,
+    /// How many copies of a block go into the cache; none where it is left out.
+    cache: Option<Wanted>,
+    /// Whether the bytes go to the under store now.
+    through: bool,
+    chunk_size: u64,
+    /// Less than a chunk, not sent yet.
+    pending: BytesMut,
+    sent: u64,
+    crc: u32,
+    block: Option<Copies>,
+    committing: VecDeque<Copies>,
+    committed: Vec<BlockStatus>,
+    ufs: Option<Copies>,
+    failed: bool,
+}
+
+impl FileSystem {
+    /// Makes a file and opens it for writing.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where something is, also a file that another writer has not closed;
+    /// `NotFound` without a parent, unless `recursive`; `ReadOnly` on a mount that takes no writes.
+    pub async fn create(&self, path: &FsPath, options: &CreateOptions) -> Result<Writer> {
+        let client = &self.context.config.client;
+        let mode = options.mode.unwrap_or(0o666 & !self.umask());
+        let request = CreateFilePRequest {
+            path: Some(path.as_str().into()),
+            options: Some(CreateFilePOptions {
+                block_size_bytes: Some(options.block_size.unwrap_or(client.block_size.0) as i64),
+                recursive: Some(options.recursive),
+                mode: Some(pmode(mode)),
+                write_type: options.write_type.map(wire_write),
+                common_options: Some(self.change()),
+                persistence_wait_time: options.persist_delay.map(|d| d.as_millis() as i64),
+                default_write_type: Some(wire_write(client.write_type)),
+            }),
+        };
+        let answer = self
+            .tree(path, |mut tree| {
+                let request = request.clone();
+                async move { tree.create_file(request).await }
+            })
+            .await?;
+        let status = status_of(answer.file_info)?;
+        let write_type = options.write_type.or(status.write_type).unwrap_or(client.write_type);
+        let open = Open::new(self, status, write_type, options);
+        let writer = Writer { open: Some(open), runtime: tokio::runtime::Handle::current() };
+        if mode & 0o7000 != 0 {
+            let special = SetAttributes { mode: Some(mode), ..Default::default() };
+            self.set_attributes(path, &special).await?;
+        }
+        Ok(writer)
+    }
+}
+
+impl Writer {
+    /// What is known of the file so far.
+    pub fn status(&self) -> Option<&Status> {
+        self.open.as_ref().map(|open| &open.status)
+    }
+
+    /// Bytes written so far.
+    pub fn len(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.sent + open.pending.len() as u64)
+    }
+
+    /// Whether nothing was written so far.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends `data`; waits while the workers are slower than the caller.
+    ///
+    /// # Errors
+    /// `ResourceExhausted` when the cache has no room and the write type needs it; `Unavailable`
+    /// when no worker can be reached. After an error nothing more can be written: close fails too.
+    pub async fn write(&mut self, data: impl Into<Bytes>) -> Result<()> {
+        let data = data.into();
+        let open = self.open()?;
+        let result = open.write(data).await;
+        open.failed |= result.is_err();
+        result.map_err(|e| named(e, &open.status.path))
+    }
+
+    /// Waits until all that was written is durable where it went. The file stays incomplete.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub async fn flush(&mut self) -> Result<()> {
+        let open = self.open()?;
+        let result = open.flush().await;
+        open.failed |= result.is_err();
+        result.map_err(|e| named(e, &open.status.path))
+    }
+
+    /// Completes the file, and tells what it is now. When this returns, the file is as safe as its
+    /// write type says.
+    ///
+    /// # Errors
+    /// As [`Writer::write`]; what was written is discarded then.
+    pub async fn close(self) -> Result<Status> {
+        let (fs, path) = match &self.open {
+            Some(open) => (open.fs.clone(), open.status.path.clone()),
+            None => return Err(ended()),
+        };
+        self.finish().await?;
+        let known = StatusOptions { load: Some(MetadataLoad::Never), ..Default::default() };
+        fs.status_with(&path, &known).await
+    }
+
+    /// The same without asking for the status: one call less.
+    ///
+    /// # Errors
+    /// As [`Writer::close`].
+    pub async fn finish(mut self) -> Result<()> {
+        let mut open = self.open.take().ok_or_else(ended)?;
+        let result = match open.failed {
+            true => Err(failed_precondition("an earlier write failed, so the file was discarded")),
+            false => open.finish().await,
+        };
+        if let Err(error) = result {
+            let error = named(error, &open.status.path);
+            open.discard().await;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Discards the file.
+    pub async fn cancel(mut self) {
+        if let Some(open) = self.open.take() {
+            open.discard().await;
+        }
+    }
+
+    fn open(&mut self) -> Result<&mut Open> {
+        let open = self.open.as_mut().ok_or_else(ended)?;
+        if open.failed {
+            let path = &open.status.path;
+            return Err(failed_precondition(format!("{path}: an earlier write failed")));
+        }
+        Ok(open)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let group = open.fs.context.group.clone();
+        let _runtime = self.runtime.enter();
+        group.spawn("discard a file", open.discard());
+    }
+}
+
+fn ended() -> Error {
+    failed_precondition("this writer was closed or cancelled")
+}
+
+impl Open {
+    fn new(
+        fs: &FileSystem,
+        status: Status,
+        write_type: WriteType,
+        options: &CreateOptions,
+    ) -> Self {
+        let client = &fs.context.config.client;
+        let copies = match write_type {
+            WriteType::AsyncThrough => client.durable_replicas,
+            _ => client.replicas,
+        };
+        let copies = options.replicas.unwrap_or(copies).max(1) as usize;
+        let least = match write_type {
+            WriteType::AsyncThrough => copies.min(client.durable_replicas_min.max(1) as usize),
+            _ => 1,
+        };
+        Open {
+            fs: fs.clone(),
+            cache: (write_type != WriteType::Through).then_some(Wanted { copies, least }),
+            through: matches!(write_type, WriteType::Through | WriteType::CacheThrough),
+            chunk_size: client.chunk_size.0.clamp(1, 1 << 30),
+            status,
+            write_type,
+            persist_delay: options.persist_delay,
+            pending: BytesMut::new(),
+            sent: 0,
+            crc: 0,
+            block: None,
+            committing: VecDeque::new(),
+            committed: Vec::new(),
+            ufs: None,
+            failed: false,
+        }
+    }
+
+    async fn write(&mut self, mut data: Bytes) -> Result<()> {
+        while !data.is_empty() {
+            let room = self.room();
+            if self.pending.is_empty() && data.len() as u64 >= room {
+                let chunk = data.split_to(room as usize);
+                self.send(chunk, None).await?;
+                continue;
+            }
+            let wanted = (room as usize - self.pending.len()).min(data.len());
+            self.pending.extend_from_slice(&data.split_to(wanted));
+            if self.pending.len() as u64 == room {
+                let chunk = self.pending.split().freeze();
+                self.send(chunk, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes in the next chunk: chunks never cross a block.
+    fn room(&self) -> u64 {
+        let block_size = self.status.block_size.max(1);
+        self.chunk_size.min(block_size - self.sent % block_size)
+    }
+
+    /// Sends one chunk where it belongs. `last` is the length of the block where it is known to
+    /// end with this chunk: then no more room than that is reserved.
+    async fn send(&mut self, chunk: Bytes, last: Option<u64>) -> Result<()> {
+        self.crc = crc32c::crc32c_append(self.crc, &chunk);
+        if self.through {
+            if self.ufs.is_none() {
+                self.ufs = Some(self.open_ufs().await?);
+            }
+            let ufs = self.ufs.as_mut().expect("just opened");
+            ufs.write(chunk.clone()).await?;
+        }
+        if self.cache.is_some()
+            && let Err(error) = self.send_to_cache(chunk.clone(), last).await
+        {
+            self.without_cache(error, Some(chunk.clone())).await?;
+        }
+        self.sent += chunk.len() as u64;
+        Ok(())
+    }
+
+    async fn send_to_cache(&mut self, chunk: Bytes, last: Option<u64>) -> Result<()> {
+        if self.block.is_none() {
+            match self.open_block(last).await? {
+                Some(block) => self.block = Some(block),
+                None => return self.ufs.as_mut().expect("instead of the block").write(chunk).await,
+            }
+        }
+        let block = self.block.as_mut().expect("just opened");
+        block.write(chunk).await?;
+        if block.length() < self.status.block_size.max(1) {
+            return Ok(());
+        }
+        self.end_block().await?;
+        // A file that may still have to go elsewhere must know what the cache took.
+        let most = if self.write_type == WriteType::TryCache { 0 } else { COMMITTING };
+        while self.committing.len() > most {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    async fn end_block(&mut self) -> Result<()> {
+        if let Some(mut block) = self.block.take() {
+            block.end().await;
+            self.committing.push_back(block);
+        }
+        Ok(())
+    }
+
+    /// Waits for the oldest block that is committing.
+    async fn settle(&mut self) -> Result<()> {
+        let Some(block) = self.committing.front_mut() else { return Ok(()) };
+        let locations = block.committed().await?;
+        let length = block.length();
+        self.committing.pop_front();
+        let index = self.committed.len() as u64;
+        let offset = index * self.status.block_size;
+        let id = self.status.id.block(index);
+        self.committed.push(BlockStatus { id, offset, length, locations });
+        Ok(())
+    }
+
+    /// The cache failed: goes on without it where the write type allows that.
+    async fn without_cache(&mut self, error: Error, unsent: Option<Bytes>) -> Result<()> {
+        let path = &self.status.path;
+        match self.write_type {
+            WriteType::CacheThrough => {
+                tracing::warn!(%error, %path, "writing to the under store only");
+                self.cache = None;
+                self.block = None;
+                self.committing.clear();
+                Ok(())
+            }
+            WriteType::TryCache if error.kind() == ErrorKind::ResourceExhausted => {
+                let block = self.block.take().or_else(|| self.committing.pop_front());
+                let Some(held) = block.map_or(Some(Vec::new()), |block| block.held()) else {
+                    return Err(error);
+                };
+                tracing::info!(%error, %path, "the cache is full; writing to the under store");
+                // The chunk that failed may be held already.
+                let before = self.committed.iter().map(|block| block.length).sum::<u64>();
+                let have = before + held.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+                let unsent = unsent.filter(|_| have <= self.sent);
+                self.move_to_ufs(held.into_iter().chain(unsent)).await
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// Writes to the under store what the cache holds of this file, and then `rest`.
+    async fn move_to_ufs(&mut self, rest: impl Iterator<Item = Bytes> + Send) -> Result<()> {
+        let mut ufs = self.open_ufs().await?;
+        let mut known = self.status.clone();
+        known.blocks = self.committed.clone();
+        known.length = known.blocks.iter().map(|block| block.length).sum();
+        let cached = Blocks::new(&self.fs, known, false);
+        for (index, block) in self.committed.iter().enumerate() {
+            let part = Part { index: index as u64, offset: 0, length: block.length, alone: false };
+            let mut reader = cached.open(part).await;
+            while let Some(bytes) = reader.next().await? {
+                ufs.write(bytes).await?;
+            }
+        }
+        for chunk in rest.filter(|chunk| !chunk.is_empty()) {
+            ufs.write(chunk).await?;
+        }
+        self.ufs = Some(ufs);
+        self.through = true;
+        self.cache = None;
+        Ok(())
+    }
+
+    /// Opens the next block in the cache. None where an `ASYNC_THROUGH` file finds no worker with
+    /// room at its start, and goes to the under store at once instead.
+    async fn open_block(&mut self, last: Option<u64>) -> Result<Option<Copies>> {
+        let Some(wanted) = self.cache else { return Ok(None) };
+        let asynchronous = self.write_type == WriteType::AsyncThrough;
+        let context = &self.fs.context;
+        let workers = context.workers().await?;
+        let index = self.sent / self.status.block_size.max(1);
+        let id = self.status.id.block(index);
+        let candidates = route::writers(context, &workers, id, wanted.copies, asynchronous);
+        let candidates = match candidates {
+            Some(candidates) => candidates,
+            None if index > 0 => {
+                route::writers(context, &workers, id, wanted.copies, false).unwrap_or_default()
+            }
+            None => {
+                tracing::info!(path = %self.status.path, "no worker has room for unpersisted data");
+                self.move_to_ufs(std::iter::empty()).await?;
+                return Ok(None);
+            }
+        };
+        let command = WriteRequestCommand {
+            r#type: Some(RequestType::GoosefsBlock as i32),
+            id: Some(id.0),
+            offset: Some(0),
+            space_to_reserve: Some(last.unwrap_or(self.status.block_size) as i64),
+            async_write: asynchronous.then_some(true),
+            ..Default::default()
+        };
+        Ok(Some(Copies::open(context, command, candidates, wanted)))
+    }
+
+    /// Opens the stream to the under store.
+    async fn open_ufs(&self) -> Result<Copies> {
+        let context = &self.fs.context;
+        let workers = context.workers().await?;
+        let status = &self.status;
+        let command = WriteRequestCommand {
+            r#type: Some(RequestType::UfsFile as i32),
+            id: Some(-1),
+            offset: Some(0),
+            space_to_reserve: Some(i64::MAX),
+            create_ufs_file_options: Some(CreateUfsFileOptions {
+                ufs_path: Some(status.ufs_path.clone()),
+                owner: Some(status.owner.clone()),
+                group: Some(status.group.clone()),
+                mode: Some(status.mode as i32),
+                mount_id: Some(status.mount_id),
+                acl: None,
+            }),
+            ..Default::default()
+        };
+        let candidates = route::gateways(context, &workers);
+        Ok(Copies::open(context, command, candidates, Wanted { copies: 1, least: 1 }))
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        if !self.pending.is_empty() {
+            let chunk = self.pending.split().freeze();
+            self.send(chunk, None).await?;
+        }
+        if let Some(ufs) = &mut self.ufs {
+            ufs.flush().await?;
+        }
+        if let Some(block) = &mut self.block
+            && let Err(error) = block.flush().await
+        {
+            self.without_cache(error, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<()> {
+        if !self.pending.is_empty() {
+            let chunk = self.pending.split().freeze();
+            let in_block = self.sent % self.status.block_size.max(1);
+            self.send(chunk.clone(), Some(in_block + chunk.len() as u64)).await?;
+        }
+        // Also an empty file is an object.
+        if self.through && self.ufs.is_none() {
+            self.ufs = Some(self.open_ufs().await?);
+        }
+        if let Some(ufs) = &mut self.ufs {
+            ufs.end().await;
+        }
+        self.end_block().await?;
+        while !self.committing.is_empty() {
+            if let Err(error) = self.settle().await {
+                self.without_cache(error, None).await?;
+                if let Some(ufs) = &mut self.ufs {
+                    ufs.end().await;
+                }
+            }
+        }
+        if let Some(ufs) = &mut self.ufs {
+            ufs.committed().await?;
+        }
+        self.complete().await
+    }
+
+    async fn complete(&self) -> Result<()> {
+        let asynchronous = self.write_type == WriteType::AsyncThrough && !self.through;
+        let persist = ScheduleAsyncPersistencePOptions {
+            common_options: None,
+            persistence_wait_time: self.persist_delay.map(|delay| delay.as_millis() as i64),
+        };
+        let locations = match self.through {
+            true => Vec::new(),
+            false => self.committed.iter().map(location).collect(),
+        };
+        let planned = matches!(self.write_type, WriteType::Through | WriteType::CacheThrough);
+        let request = CompleteFilePRequest {
+            path: Some(self.status.path.as_str().into()),
+            inode_id: Some(self.status.id.0),
+            options: Some(CompleteFilePOptions {
+                ufs_length: Some(self.sent as i64),
+                async_persist_options: asynchronous.then_some(persist),
+                common_options: Some(self.fs.change()),
+                crc_type: Some(ChecksumTypeProto::ChecksumCrc32c as i32),
+                crc_value: Some(i64::from(self.crc)),
+                locations,
+                force_persisted: (self.through && !planned).then_some(true),
+            }),
+        };
+        self.fs
+            .tree(&self.status.path, |mut tree| {
+                let request = request.clone();
+                async move { tree.complete_file(request).await }
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Takes back what was written: streams are reset, the incomplete file and its blocks go. What
+    /// cannot be reached now the master removes later.
+    async fn discard(mut self) {
+        let begun = self.sent.div_ceil(self.status.block_size.max(1));
+        self.block = None;
+        self.ufs = None;
+        self.committing.clear();
+        let path = self.status.path.clone();
+        let known = StatusOptions { load: Some(MetadataLoad::Never), ..Default::default() };
+        let ours = match self.fs.status_with(&path, &known).await {
+            // Another file may be there by now, or ours be complete after all.
+            Ok(now) => now.id == self.status.id && !now.completed,
+            Err(_) => false,
+        };
+        if !ours {
+            return;
+        }
+        let options = DeleteOptions { cache_only: true, unchecked: true, recursive: false };
+        if let Err(error) = self.fs.delete(&path, &options).await {
+            tracing::warn!(%error, "removing an incomplete file; the master will, later");
+        }
+        let blocks = (0..begun).map(|index| self.status.id.block(index)).collect();
+        if let Err(error) = self.fs.remove_blocks(blocks).await {
+            tracing::debug!(%error, %path, "removing the blocks of an incomplete file");
+        }
+    }
+}
+
+impl FileSystem {
+    async fn remove_blocks(&self, blocks: Vec<BlockId>) -> Result<()> {
+        if blocks.is_empty() {
+            return Ok(());
+        }
+        let block_ids: Vec<i64> = blocks.iter().map(|block| block.0).collect();
+        self.tree(&FsPath::root(), |mut tree| {
+            let request = RemoveBlocksPRequest { block_ids: block_ids.clone() };
+            async move { tree.remove_blocks(request).await }
+        })
+        .await
+        .map(drop)
+    }
+}
+
+fn location(block: &BlockStatus) -> FileLocation {
+    FileLocation {
+        block_id: Some(block.id.0),
+        offset: Some(block.offset as i64),
+        length: Some(block.length as i64),
+        worker_id: block.locations.clone(),
+    }
+}

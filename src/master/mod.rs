@@ -3,4 +3,5 @@
 pub mod inode;
 pub mod journal;
 pub mod mount;
+pub mod state;
 pub mod workers;

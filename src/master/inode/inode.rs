@@ -57,6 +57,8 @@ pub struct File {
     pub completed: bool,
     /// Whether reads may leave it in the cache.
     pub cacheable: bool,
+    /// Whether locations of its blocks are recorded.
+    pub located: bool,
     /// The object's version in the under store; empty if unknown or none.
     pub ufs_version: String,
 }

@@ -2,5 +2,8 @@
 
 #[allow(clippy::module_inception)]
 mod inode;
+pub mod keys;
+pub mod metastore;
 
 pub use inode::{Directory, Extra, File, Inode, Kind};
+pub use keys::{Place, ROOT};

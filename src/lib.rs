@@ -8,6 +8,7 @@ pub mod cli;
 
 // Roles: the processes of a cluster; they meet on the wire, never in code.
 pub mod bench;
+pub mod fuse;
 pub mod master;
 pub mod worker;
 

@@ -5,6 +5,7 @@ mod cluster;
 mod binary;
 mod conf;
 mod crash;
+mod fuse;
 mod generated;
 mod layers;
 mod official;

@@ -5,6 +5,7 @@
 
 mod bench;
 mod conf;
+mod fuse;
 mod generate;
 mod version;
 
@@ -64,6 +65,8 @@ impl Global {
 enum Command {
     /// Measure goosefs on this machine, against a floor taken in the same minutes
     Bench(bench::Bench),
+    /// Mount the tree as a directory of this host
+    Fuse(fuse::Fuse),
     /// Print the value of a property, or of all
     #[command(name = "getConf", visible_alias = "getconf")]
     GetConf(conf::GetConf),
@@ -91,6 +94,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match cli.command {
         Command::Bench(command) => command.run(),
+        Command::Fuse(command) => command.run(global),
         Command::GetConf(command) => command.run(global),
         Command::CheckConf(command) => command.run(global),
         Command::Version(command) => command.run(),

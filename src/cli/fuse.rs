@@ -1,0 +1,273 @@
+//! `goosefs fuse mount` and `goosefs fuse umount`, and what mount(8) runs for type `goosefs`.
+//!
+//! Mounting returns once the directory can be used. The process that serves it is this program
+//! again, in the foreground, with its words in a file; it says over its standard output when it is
+//! ready.
+
+use super::Global;
+use crate::core::config::Config;
+use crate::core::error::{Context, Error, ErrorKind, Result, internal, invalid_argument};
+use crate::core::model::FsPath;
+use crate::core::runtime::{logging, signals};
+use crate::fuse::{self, Mount, Options, mountpoint};
+use clap::{Args, Subcommand};
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+/// What the serving process says on its standard output once the directory can be used.
+const READY: &str = "mounted";
+
+/// Mount the tree as a directory of this host
+#[derive(Args, Debug)]
+pub struct Fuse {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Mount a directory of the tree, and return once it can be used
+    Mount(MountArgs),
+    /// Unmount it, also when the process behind it is dead
+    #[command(visible_alias = "unmount")]
+    Umount(UmountArgs),
+}
+
+/// Mount a directory of the tree, and return once it can be used
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Mount options:
+  ro, rw                 Refuse writes, or take them [default: rw]
+  allow_other            Let other users in [default: goosefs.fuse.allow.other]
+  exec, noexec           Whether programs on it may be run [default: exec]
+  attr_timeout=SECONDS   How long the kernel trusts attributes [default: goosefs.fuse.attribute.timeout]
+  entry_timeout=SECONDS  How long it trusts names [default: the same]
+  uid=ID, gid=ID         Show every file as this user's, or group's
+  max_readahead=SIZE     Bytes read ahead [default: goosefs.fuse.read.ahead]
+
+Examples:
+  goosefs fuse mount / /mnt/goosefs
+  goosefs fuse mount /datasets /mnt/data -o ro,attr_timeout=600")]
+pub struct MountArgs {
+    /// Directory of the tree, such as /datasets
+    #[arg(value_name = "PATH")]
+    path: FsPath,
+    /// Directory of this host to mount it on
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Mount options, separated by commas
+    #[arg(short = 'o', value_name = "OPTIONS")]
+    options: Vec<String>,
+    /// Stay, and log to standard error
+    #[arg(short, long)]
+    foreground: bool,
+    /// Say on standard output when the directory can be used
+    #[arg(long, hide = true)]
+    announce: bool,
+}
+
+/// Unmount a mounted directory
+#[derive(Args, Debug)]
+pub struct UmountArgs {
+    /// The mounted directory
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl Fuse {
+    /// Mounts or unmounts.
+    ///
+    /// # Errors
+    /// As [`fuse::run`] and [`mountpoint::unmount`].
+    pub fn run(self, global: &Global) -> Result<ExitCode> {
+        match self.verb {
+            Verb::Mount(args) => args.run(global),
+            Verb::Umount(args) => mountpoint::unmount(&args.dir).map(|()| ExitCode::SUCCESS),
+        }
+    }
+}
+
+impl MountArgs {
+    /// Mounts.
+    ///
+    /// # Errors
+    /// As [`fuse::run`].
+    pub fn run(self, global: &Global) -> Result<ExitCode> {
+        let config = global.load()?;
+        let mut options = Options::of(&config);
+        self.options.iter().try_for_each(|list| options.apply(list))?;
+        if !self.foreground {
+            // Found out here, what is wrong can be said here.
+            mountpoint::check_device()?;
+            mountpoint::check(&self.dir)?;
+            return self.in_background(global, &config).map(|()| ExitCode::SUCCESS);
+        }
+        logging::start(&config.node)?;
+        let announce = self.announce;
+        let ready = move || {
+            if announce {
+                // Whoever started this may be gone; the directory is mounted all the same.
+                writeln!(std::io::stdout(), "{READY}").ok();
+            }
+        };
+        let mount = Mount { path: self.path, dir: self.dir, options };
+        super::block_on(fuse::run(config, mount, ready, signals::shutdown()))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Starts this program again to serve the directory, and waits until it does.
+    fn in_background(&self, global: &Global, config: &Config) -> Result<()> {
+        let (log_path, mut log) = open_log(config, &self.dir)?;
+        let said_before = log.seek(SeekFrom::End(0))?;
+        let program = std::env::current_exe().context("finding this program")?;
+        let mut server = Command::new(program)
+            .args(self.arguments(global))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.try_clone()?)
+            // Not ended by the terminal it was started from.
+            .process_group(0)
+            .spawn()
+            .context("starting the process that serves the directory")?;
+        let output = server.stdout.take().ok_or_else(|| internal("the process has no output"))?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        if line.trim_end() == READY {
+            return Ok(());
+        }
+        server.wait()?;
+        log.seek(SeekFrom::Start(said_before))?;
+        let mut said = String::new();
+        log.read_to_string(&mut said).ok();
+        let last = said.lines().rev().find_map(|line| line.strip_prefix("goosefs: "));
+        Err(match last {
+            Some(last) => Error::new(ErrorKind::FailedPrecondition, last),
+            None => internal(format!("the process ended early: see {}", log_path.display())),
+        })
+    }
+}
+
+impl MountArgs {
+    /// The arguments that make this program serve what these ask for.
+    fn arguments(&self, global: &Global) -> Vec<OsString> {
+        let mut arguments = Vec::new();
+        if let Some(file) = &global.config {
+            arguments.extend(["--config".into(), file.into()]);
+        }
+        for (key, value) in &global.properties {
+            arguments.extend(["-D".into(), format!("{key}={value}").into()]);
+        }
+        arguments.extend(["fuse", "mount", "--foreground", "--announce"].map(OsString::from));
+        for list in &self.options {
+            arguments.extend(["-o".into(), list.into()]);
+        }
+        arguments.extend(["--".into(), self.path.as_str().into(), (&self.dir).into()]);
+        arguments
+    }
+}
+
+/// The command line of `goosefs` that does what mount(8) asks of `mount.goosefs SRC DIR -o …`. SRC is
+/// a path of the tree, or `host:port/path` or `gfs://host:port/path` with the masters to ask, several
+/// separated by commas.
+///
+/// # Errors
+/// `InvalidArgument` where source or directory are missing or make no sense.
+pub fn helper_arguments(words: &[String]) -> Result<Vec<String>> {
+    let mut places = Vec::new();
+    let mut options = Vec::new();
+    let mut rest = words.iter().skip(1);
+    while let Some(word) = rest.next() {
+        match word.as_str() {
+            "-o" => options.extend(rest.next().into_iter().flat_map(|o| ["-o".into(), o.clone()])),
+            // The type and namespace are mount(8)'s business.
+            "-t" | "-N" => drop(rest.next()),
+            flag if flag.starts_with('-') => {}
+            place => places.push(place),
+        }
+    }
+    let [source, dir] = places[..] else {
+        return Err(invalid_argument("usage: mount.goosefs SOURCE DIR [-o OPTIONS]"));
+    };
+    let bare = source.strip_prefix("gfs://").or(source.strip_prefix("goosefs://"));
+    let bare = bare.unwrap_or(source);
+    let (masters, path) = bare.find('/').map_or((bare, "/"), |slash| bare.split_at(slash));
+    let mut arguments = vec!["goosefs".to_string()];
+    if !masters.is_empty() {
+        if !masters.contains(':') {
+            return Err(invalid_argument(format!(
+                "source {source:?} is neither an absolute path of the tree nor HOST:PORT/PATH"
+            )));
+        }
+        arguments.extend(["-D".into(), format!("goosefs.master.rpc.addresses={masters}")]);
+    }
+    arguments.extend(["fuse", "mount", path, dir].map(String::from));
+    arguments.extend(options);
+    Ok(arguments)
+}
+
+/// The file that takes the words of the process that serves `dir`.
+fn open_log(config: &Config, dir: &Path) -> Result<(PathBuf, File)> {
+    let logs = config.node.data_dir.join("logs");
+    std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
+    let name = dir.to_string_lossy().trim_matches('/').replace('/', "-");
+    let path = logs.join(format!("fuse-{name}.log"));
+    let log = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .read(true)
+        .open(&path)
+        .with_context(|| format!("opening the log {}", path.display()))?;
+    Ok((path, log))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split(' ').map(String::from).collect()
+    }
+
+    #[test]
+    fn the_serving_process_is_asked_for_the_same() {
+        let line = "goosefs -D a=b fuse mount /data /mnt/x -o ro -o uid=3";
+        let cli = super::super::Cli::try_parse_from(words(line)).unwrap();
+        let super::super::Command::Fuse(Fuse { verb: Verb::Mount(args) }) = cli.command else {
+            panic!("no mount");
+        };
+        let mut again = vec![OsString::from("goosefs")];
+        again.extend(args.arguments(&cli.global));
+        let cli = super::super::Cli::try_parse_from(again).unwrap();
+        assert_eq!(cli.global.properties, [("a".to_string(), "b".to_string())]);
+        let super::super::Command::Fuse(Fuse { verb: Verb::Mount(args) }) = cli.command else {
+            panic!("no mount");
+        };
+        assert!(args.foreground && args.announce);
+        assert_eq!((args.path.as_str(), args.options.len()), ("/data", 2));
+    }
+
+    #[test]
+    fn what_mount_8_passes_becomes_a_mount() {
+        let line = "mount.goosefs master-1:9300/data /mnt/x -n -o ro,attr_timeout=5 -t fuse.goosefs";
+        let args = helper_arguments(&words(line)).unwrap();
+        let expected = "goosefs -D goosefs.master.rpc.addresses=master-1:9300 fuse mount /data \
+                        /mnt/x -o ro,attr_timeout=5";
+        assert_eq!(args.join(" "), expected);
+        assert!(super::super::Cli::try_parse_from(&args).is_ok());
+    }
+
+    #[test]
+    fn a_path_alone_means_the_configured_cluster() {
+        let args = helper_arguments(&words("mount.goosefs /data /mnt/x")).unwrap();
+        assert_eq!(args.join(" "), "goosefs fuse mount /data /mnt/x");
+        let args = helper_arguments(&words("mount.goosefs gfs://h:9200/ /mnt/x")).unwrap();
+        assert_eq!(args[2], "goosefs.master.rpc.addresses=h:9200");
+        assert!(helper_arguments(&words("mount.goosefs /data")).is_err());
+        assert!(helper_arguments(&words("mount.goosefs data /mnt/x")).is_err());
+    }
+}

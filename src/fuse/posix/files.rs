@@ -1,0 +1,131 @@
+//! Opening files and reading them.
+
+use super::{COMPLETING, Posix};
+use crate::client::{OpenOptions, Reader};
+use crate::core::rpc::lend::LentBlock;
+use crate::fuse::errno::Errno;
+use crate::fuse::handles::{Handle, Read};
+use crate::fuse::inodes::Known;
+use bytes::Bytes;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an open waits for a worker to lend a block before it goes without.
+const LENDING: Duration = Duration::from_secs(1);
+
+/// A file about to be read.
+pub struct Opened {
+    /// What is known of it.
+    pub known: Arc<Known>,
+    /// Reads it.
+    pub reader: Reader,
+}
+
+impl Opened {
+    /// The file that holds all its bytes, if it is one block and this host's worker has it whole.
+    pub async fn lend(&self) -> Option<Arc<LentBlock>> {
+        let status = &self.known.status;
+        if status.block_count() != 1 {
+            return None;
+        }
+        let lent = tokio::time::timeout(LENDING, self.reader.lend(0)).await;
+        lent.ok()?.ok()?.filter(|block| block.length == status.length)
+    }
+}
+
+impl Posix {
+    /// Opens `ino` for reading; none where the master has to be asked first.
+    pub fn open_now(&self, ino: u64) -> Option<Result<Opened, Errno>> {
+        if self.handles.writing(ino).is_some() {
+            return None;
+        }
+        let known = self.inodes.known(ino)?.known;
+        known.status.completed.then(|| self.opened(known))
+    }
+
+    /// Opens `ino` for reading.
+    ///
+    /// # Errors
+    /// `EBUSY` when it is still being written; `ESTALE` when it is gone.
+    pub async fn open(&self, ino: u64) -> Result<Opened, Errno> {
+        self.wait_until_written(ino).await?;
+        let mut known = self.find(ino).await?.known;
+        if !known.status.completed {
+            // Someone else may have completed it since this was learned.
+            self.inodes.touched(ino);
+            known = self.find(ino).await?.known;
+        }
+        self.opened(known)
+    }
+
+    fn opened(&self, known: Arc<Known>) -> Result<Opened, Errno> {
+        let read_ahead = Some(self.options.max_read_ahead);
+        let options = OpenOptions { read_ahead, ..OpenOptions::default() };
+        let reader = self.files.open_status(known.status.clone(), &options)?;
+        Ok(Opened { known, reader })
+    }
+
+    /// A handle for reading through us.
+    pub fn read_handle(&self, opened: Opened) -> u64 {
+        self.handles.insert(Handle::Read(Arc::new(Read::new(opened.known, opened.reader))))
+    }
+
+    /// Closing a file and opening it again may meet here in the wrong order, since the kernel waits
+    /// for the second only.
+    pub(super) async fn wait_until_written(&self, ino: u64) -> Result<(), Errno> {
+        let Some(write) = self.handles.writing(ino) else { return Ok(()) };
+        let closed = async {
+            loop {
+                let done = write.done.notified();
+                if self.handles.writing(ino).is_none() {
+                    return;
+                }
+                done.await;
+            }
+        };
+        tokio::time::timeout(COMPLETING, closed).await.map_err(|_| Errno::BUSY)
+    }
+
+    /// Reads into `buffer` what a block lent to this process holds; none where it has to be fetched.
+    pub fn read_now(
+        &self,
+        file: &Read,
+        offset: u64,
+        size: u32,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Result<(), Errno>> {
+        let status = &file.known.status;
+        let end = (offset + u64::from(size)).min(status.length);
+        buffer.clear();
+        if end <= offset {
+            return Some(Ok(()));
+        }
+        let index = offset / status.block_size.max(1);
+        let start = index * status.block_size;
+        if end > start + status.block_size {
+            return None;
+        }
+        let block = file.lent(index)?;
+        buffer.resize((end - offset) as usize, 0);
+        Some(block.file.read_exact_at(buffer, offset - start).map_err(|error| {
+            tracing::warn!(%error, path = %status.path, index, "reading a block's file");
+            Errno::IO
+        }))
+    }
+
+    /// Reads `size` bytes at `offset`; fewer only at the end of the file.
+    ///
+    /// # Errors
+    /// `ESTALE` when the file changed in the under store since it was opened; `EIO` when nobody
+    /// could serve it.
+    pub async fn read(&self, file: &Read, offset: u64, size: u32) -> Result<Bytes, Errno> {
+        let index = offset / file.known.status.block_size.max(1);
+        if file.lent(index).is_none()
+            && let Ok(Some(block)) = file.reader.lend(index).await
+        {
+            file.keep_lent(index, block);
+        }
+        Ok(file.reader.read_at(offset, u64::from(size)).await?)
+    }
+}

@@ -1,0 +1,123 @@
+//! The mounted directory, through the real binary and the kernel. On a machine where this process may
+//! not mount (no /dev/fuse, no capability) these tests say so and prove nothing.
+
+mod changes;
+mod lifecycle;
+mod list;
+mod read;
+mod stat;
+mod write;
+
+use crate::cluster::{Cluster, eventually, texts};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+/// A directory of the tree, mounted.
+pub struct Mounted {
+    dir: PathBuf,
+    server: Child,
+    cluster: Cluster,
+}
+
+/// Mounts the root of `cluster`'s tree; none where this machine does not let us.
+pub fn mount(cluster: Cluster, options: &str) -> Option<Mounted> {
+    mount_path(cluster, "/", options)
+}
+
+/// The same for a directory of the tree.
+pub fn mount_path(cluster: Cluster, path: &str, options: &str) -> Option<Mounted> {
+    if !may_mount() {
+        return None;
+    }
+    let dir = cluster.dir().join("mnt");
+    std::fs::create_dir_all(&dir).unwrap();
+    let server = serve(&cluster, path, &dir, options);
+    Some(Mounted { dir, server, cluster })
+}
+
+/// Whether this process may mount at all.
+pub fn may_mount() -> bool {
+    let may = nix::unistd::geteuid().is_root()
+        && std::fs::File::options().read(true).write(true).open("/dev/fuse").is_ok();
+    if !may {
+        eprintln!("skipped: this machine does not let us mount");
+    }
+    may
+}
+
+fn serve(cluster: &Cluster, path: &str, dir: &Path, options: &str) -> Child {
+    let target = dir.to_str().unwrap();
+    let mut command =
+        cluster.command(&["fuse", "mount", path, target, "-o", options, "--foreground"]);
+    let log = std::fs::File::create(cluster.dir().join("fuse.log")).unwrap();
+    let mut server = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    eventually("the directory is mounted", || {
+        let ended = server.try_wait().unwrap();
+        let said = || std::fs::read_to_string(cluster.dir().join("fuse.log")).unwrap();
+        assert!(ended.is_none(), "{ended:?}: {}", said());
+        is_mounted(dir).then_some(())
+    });
+    server
+}
+
+/// Whether something is mounted on `dir`, by the kernel's table.
+pub fn is_mounted(dir: &Path) -> bool {
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    table.lines().any(|line| line.split(' ').nth(4) == dir.to_str())
+}
+
+impl Mounted {
+    /// Where something of the tree is in the mounted directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The cluster behind it.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The process that serves it.
+    pub fn server(&mut self) -> &mut Child {
+        &mut self.server
+    }
+
+    /// Serves it again, after it was unmounted.
+    pub fn serve_again(&mut self) {
+        self.server.wait().unwrap();
+        self.server = serve(&self.cluster, "/", &self.dir, "rw");
+    }
+
+    /// Runs `goosefs fuse umount` on it.
+    pub fn unmount(&self) {
+        let output = self.cluster.run(&["fuse", "umount", self.dir.to_str().unwrap()]);
+        assert!(output.status.success(), "{:?}", texts(&output));
+        assert!(!is_mounted(&self.dir));
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Before the cluster goes, and its directory with the mount point in it.
+        self.cluster.run(&["fuse", "umount", self.dir.to_str().unwrap()]);
+        self.server.kill().ok();
+        self.server.wait().ok();
+        if std::thread::panicking() {
+            let log = self.cluster.dir().join("fuse.log");
+            eprintln!("fuse: {}", std::fs::read_to_string(log).unwrap_or_default());
+        }
+    }
+}
+
+/// Bytes that differ at every place.
+pub fn pattern(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..length)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}

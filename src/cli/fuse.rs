@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn what_mount_8_passes_becomes_a_mount() {
-        let line = "mount.goosefs master-1:9300/data /mnt/x -n -o ro,attr_timeout=5 -t fuse.goosefs";
+        let line =
+            "mount.goosefs master-1:9300/data /mnt/x -n -o ro,attr_timeout=5 -t fuse.goosefs";
         let args = helper_arguments(&words(line)).unwrap();
         let expected = "goosefs -D goosefs.master.rpc.addresses=master-1:9300 fuse mount /data \
                         /mnt/x -o ro,attr_timeout=5";

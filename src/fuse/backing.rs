@@ -41,9 +41,8 @@ impl Backings {
         register: impl FnOnce() -> Option<BackingId>,
     ) -> Option<Arc<BackingId>> {
         let mut modes = self.0.lock();
-        let mode = modes
-            .entry(ino)
-            .or_insert_with(|| Mode { backing: register().map(Arc::new), open: 0 });
+        let mode =
+            modes.entry(ino).or_insert_with(|| Mode { backing: register().map(Arc::new), open: 0 });
         mode.open += 1;
         mode.backing.clone()
     }

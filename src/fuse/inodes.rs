@@ -480,8 +480,7 @@ impl Node {
     }
 
     fn is_idle(&self) -> bool {
-        let empty =
-            self.directory.as_ref().is_none_or(|d| d.names.is_empty() && d.shown.is_none());
+        let empty = self.directory.as_ref().is_none_or(|d| d.names.is_empty() && d.shown.is_none());
         self.lookups == 0 && self.known.is_none() && empty
     }
 }
@@ -521,7 +520,11 @@ impl Table {
     }
 
     fn remove(&mut self, ino: u64) {
-        if self.nodes.get(&ino).is_some_and(|n| n.directory.as_ref().is_some_and(|d| !d.names.is_empty())) {
+        if self
+            .nodes
+            .get(&ino)
+            .is_some_and(|n| n.directory.as_ref().is_some_and(|d| !d.names.is_empty()))
+        {
             // Its children need it to know their path.
             return;
         }

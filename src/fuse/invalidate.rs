@@ -89,7 +89,9 @@ fn tell(notifier: &Notifier, stale: &[Stale]) {
     for item in stale {
         let told = match item {
             Stale::Inode(ino) => notifier.inval_inode(INodeNo(*ino), 0, 0),
-            Stale::Name(parent, name) => notifier.inval_entry(INodeNo(*parent), OsStr::new(&**name)),
+            Stale::Name(parent, name) => {
+                notifier.inval_entry(INodeNo(*parent), OsStr::new(&**name))
+            }
         };
         if let Err(error) = told {
             tracing::debug!(%error, ?item, "the kernel did not take an invalidation");

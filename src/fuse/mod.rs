@@ -180,7 +180,9 @@ async fn until_unmounted(
     }
 }
 
-fn served(result: std::result::Result<std::io::Result<()>, oneshot::error::RecvError>) -> Result<()> {
+fn served(
+    result: std::result::Result<std::io::Result<()>, oneshot::error::RecvError>,
+) -> Result<()> {
     match result {
         Ok(result) => result.map_err(|e| Error::from(e).context("talking to the kernel")),
         Err(_) => Err(internal("the threads that answer the kernel panicked")),

@@ -95,7 +95,8 @@ pub fn mount_failed(error: std::io::Error, dir: &Path) -> Error {
     let text = error.to_string();
     let no_helper = error.kind() == std::io::ErrorKind::NotFound;
     if no_helper || text.contains("EPERM") || text.contains("EACCES") {
-        let what = if no_helper { "; a user other than root needs fusermount3 (fuse3)" } else { "" };
+        let what =
+            if no_helper { "; a user other than root needs fusermount3 (fuse3)" } else { "" };
         return permission_denied(format!(
             "mounting on {shown} is not permitted{what}. In a container, run it with --device \
              /dev/fuse --cap-add SYS_ADMIN"
@@ -135,7 +136,11 @@ fn unmount_by_helper(dir: &Path) -> Result<()> {
                 return Ok(());
             }
             let said = String::from_utf8_lossy(&output.stderr);
-            return Err(permission_denied(format!("unmounting {}: {}", dir.display(), said.trim())));
+            return Err(permission_denied(format!(
+                "unmounting {}: {}",
+                dir.display(),
+                said.trim()
+            )));
         }
     }
     Err(permission_denied(format!(

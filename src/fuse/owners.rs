@@ -91,7 +91,8 @@ impl Names {
 
     fn refresh(&self, read: &mut (Instant, HashMap<String, u32>)) {
         if read.0.elapsed() >= KEPT {
-            *read = (Instant::now(), parse(&std::fs::read_to_string(&self.file).unwrap_or_default()));
+            *read =
+                (Instant::now(), parse(&std::fs::read_to_string(&self.file).unwrap_or_default()));
         }
     }
 }

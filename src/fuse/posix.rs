@@ -94,7 +94,13 @@ pub struct Posix {
 
 impl Posix {
     /// The tree below `root`.
-    pub fn new(files: FileSystem, root: FsPath, options: Options, limit: usize, keep: Duration) -> Self {
+    pub fn new(
+        files: FileSystem,
+        root: FsPath,
+        options: Options,
+        limit: usize,
+        keep: Duration,
+    ) -> Self {
         Posix {
             files,
             inodes: Inodes::new(root.clone(), keep, limit),
@@ -225,8 +231,11 @@ impl Posix {
     /// one more reference to it. None when it went away meanwhile.
     pub fn enter(&self, parent: u64, listed: &Listed, trusted: Duration) -> Option<Entry> {
         let newer = self.inodes.enter(parent, listed)?;
-        let found = newer
-            .unwrap_or_else(|| Found { ino: listed.ino, known: listed.known.clone(), trusted });
+        let found = newer.unwrap_or_else(|| Found {
+            ino: listed.ino,
+            known: listed.known.clone(),
+            trusted,
+        });
         Some(self.entry(&found))
     }
 
@@ -336,9 +345,7 @@ impl Posix {
         let path = self.inodes.path_of(parent, name)?;
         let ticket = self.inodes.ticket();
         match self.files.status(&path).await {
-            Ok(status) => {
-                Ok(self.inodes.place((parent, name), self.know(status), ticket, lookups))
-            }
+            Ok(status) => Ok(self.inodes.place((parent, name), self.know(status), ticket, lookups)),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.inodes.vanished(parent, name);
                 Err(Errno::NOT_FOUND)
@@ -417,7 +424,10 @@ mod tests {
         let file = known(Status { length: 7, modified_ms: 9, ..Status::default() });
         assert_eq!(attributes(5, &link).size, 3);
         assert_eq!(attributes(5, &link).kind, Kind::Symlink);
-        assert_eq!((attributes(5, &directory).size, attributes(5, &directory).mode), (4096, 0o1755));
+        assert_eq!(
+            (attributes(5, &directory).size, attributes(5, &directory).mode),
+            (4096, 0o1755)
+        );
         assert_eq!(attributes(5, &file).size, 7);
         assert_eq!(attributes(5, &file).accessed_ms, 9, "never before the last change");
     }

@@ -36,6 +36,15 @@ pub struct Capacity {
     pub lost_workers: u32,
 }
 
+/// Where one block is.
+#[derive(Clone, Debug)]
+pub struct BlockLocations {
+    /// The block.
+    pub block: crate::core::model::BlockStatus,
+    /// Workers that hold some of it, with the bytes each can serve by itself.
+    pub holders: Vec<(WorkerInfo, u64)>,
+}
+
 impl FileSystem {
     /// Attaches an under store at `path`.
     ///

@@ -26,15 +26,15 @@ mod cluster;
 mod context;
 mod master;
 mod options;
+mod presence;
 mod reader;
 mod worker;
 mod writer;
 
 pub use crate::core::rpc::lend::LentBlock;
-pub use cluster::Capacity;
+pub use cluster::{BlockLocations, Capacity};
 pub use options::*;
 pub use reader::{ReadStream, Reader};
-pub use worker::BlockLocations;
 pub use writer::Writer;
 
 use crate::core::config::Config;

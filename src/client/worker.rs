@@ -1,10 +1,8 @@
 //! Calls to workers, and the connections they are made on.
 
-use super::FileSystem;
-use super::block::route;
 use crate::core::config::Config;
 use crate::core::error::{Context, Result};
-use crate::core::model::{BlockId, BlockStatus, Status, WorkerAddress, WorkerId, WorkerInfo};
+use crate::core::model::{BlockId, WorkerAddress};
 use crate::core::proto::grpc::block::CheckBlocksRequest;
 use crate::core::proto::grpc::block::block_worker_client::BlockWorkerClient;
 use crate::core::rpc::{Channel, Credentials, MAX_MESSAGE, connect};
@@ -12,51 +10,6 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Where one block is.
-#[derive(Clone, Debug)]
-pub struct BlockLocations {
-    /// The block.
-    pub block: BlockStatus,
-    /// Workers that hold some of it, with the bytes each can serve by itself.
-    pub holders: Vec<(WorkerInfo, u64)>,
-}
-
-impl FileSystem {
-    /// Which workers hold the blocks of a file: those that are known to, and those the ring names,
-    /// are asked. A worker that does not answer counts as holding nothing.
-    ///
-    /// # Errors
-    /// `Unavailable` when the master cannot name the workers.
-    pub async fn locations(&self, status: &Status) -> Result<Vec<BlockLocations>> {
-        let workers = self.context.workers().await?;
-        let blocks: Vec<_> = (0..status.block_count()).map(|index| status.block(index)).collect();
-        let mut asked: HashMap<WorkerId, Vec<BlockId>> = HashMap::new();
-        for block in &blocks {
-            for worker in route::candidates(&self.context, &workers, block) {
-                asked.entry(worker.id).or_default().push(block.id);
-            }
-        }
-        let questions = asked.iter().filter_map(|(&id, ids)| {
-            let worker = workers.get(id)?;
-            Some(async move {
-                let held = self.context.channels.check_blocks(&worker.address, ids).await;
-                (worker, held.unwrap_or_default())
-            })
-        });
-        let answers = futures::future::join_all(questions).await;
-        let holders = |id: BlockId| {
-            answers.iter().filter_map(move |(worker, held)| {
-                let bytes = held.get(&id.0).copied().unwrap_or_default();
-                (bytes > 0).then(|| ((*worker).clone(), bytes as u64))
-            })
-        };
-        Ok(blocks
-            .into_iter()
-            .map(|block| BlockLocations { holders: holders(block.id).collect(), block })
-            .collect())
-    }
-}
 
 /// Connections to workers, a few to each: one TCP stream does not fill a fast network, and one
 /// HTTP/2 connection is served by one thread.

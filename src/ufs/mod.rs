@@ -15,11 +15,12 @@ mod limit;
 mod local;
 mod opendal;
 mod s3;
+mod web;
 
-use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
+use crate::core::error::{Error, ErrorKind, Result, invalid_argument, unavailable};
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -170,8 +171,9 @@ pub fn open(address: &str, properties: &Properties) -> Result<Ufs> {
         None | Some(("file", _)) => local::open(address, properties),
         Some(("s3" | "s3a", _)) => s3::open(address, properties),
         Some(("cosn" | "cos", _)) => cos::open(address, properties),
+        Some(("http" | "https", _)) => web::open(address, properties),
         Some((scheme, _)) => Err(invalid_argument(format!(
-            "no under store serves {scheme}://: there are file, s3 and cosn"
+            "no under store serves {scheme}://: there are file, s3, cosn, http and https"
         ))),
     }
 }
@@ -194,4 +196,47 @@ fn check_path(path: &str) -> Result<()> {
 fn changed(what: &dyn std::fmt::Display, wanted: &str, found: &str) -> Error {
     let message = format!("{what} was changed in the under store: version {found}, not {wanted}");
     Error::new(ErrorKind::Changed, message)
+}
+
+/// Exactly `left` bytes of a body, after the first `skip`; fewer are an error.
+fn exactly(
+    body: BoxStream<'static, Result<Bytes>>,
+    skip: u64,
+    left: u64,
+) -> BoxStream<'static, Result<Bytes>> {
+    type State = (BoxStream<'static, Result<Bytes>>, u64, u64);
+    let next = |(mut body, mut skip, left): State| async move {
+        while left > 0 {
+            let Some(mut piece) = body.try_next().await? else {
+                return Err(unavailable(format!("the store ended {left} bytes early")));
+            };
+            let skipped = skip.min(piece.len() as u64);
+            piece = piece.slice(skipped as usize..);
+            skip -= skipped;
+            if piece.is_empty() {
+                continue;
+            }
+            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX).min(piece.len()));
+            let left = left - piece.len() as u64;
+            return Ok(Some((piece, (body, skip, left))));
+        }
+        Ok(None)
+    };
+    stream::try_unfold((body, skip, left), next).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_cut_out_and_a_short_one_is_noticed() {
+        let body = || stream::iter(["abc", "", "def"].map(|p| Ok(Bytes::from(p)))).boxed();
+        for (skip, left, expected) in [(0, 4, "abcd"), (2, 2, "cd"), (4, 2, "ef"), (0, 0, "")] {
+            let read: Vec<_> = exactly(body(), skip, left).try_collect().await.unwrap();
+            assert_eq!(read.concat(), expected.as_bytes());
+        }
+        let short: Result<Vec<_>> = exactly(body(), 0, 7).try_collect().await;
+        assert_eq!(short.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
 }

@@ -3,6 +3,7 @@
 mod promises;
 mod s3;
 mod servers;
+mod web;
 
 use futures::TryStreamExt;
 use goosefs::core::error::Result;

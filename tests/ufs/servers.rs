@@ -93,7 +93,7 @@ pub fn nginx(root: &Path, locations: &str) -> Option<Server> {
         "daemon off; master_process off; pid {dir}/nginx.pid; error_log {dir}/nginx.log;
         events {{}}
         http {{
-          access_log off; types {{ text/html html; application/json json; }}
+          types {{ text/html html; application/json json; }} access_log off;
           client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
           uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
           server {{ listen 127.0.0.1:{port}; root {dir}/www; {locations} }}

@@ -1,6 +1,7 @@
 //! A worker's blocks over the wire, against sendfile on the same loopback.
 
 use super::{ROUNDS, Row, Scratch, alternate, floor};
+use crate::client::BlockStream;
 use crate::core::error::{Context, Result, internal};
 use crate::core::model::FileId;
 use crate::core::proto::grpc::block::block_worker_client::BlockWorkerClient;
@@ -13,7 +14,6 @@ use futures::stream;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
 
 /// Bytes in the block that is read.
 const BLOCK: usize = 256 << 20;
@@ -30,9 +30,9 @@ pub async fn read(base: &Path) -> Result<Row> {
     let config = scratch.config()?;
     let address = format!("127.0.0.1:{}", config.worker.rpc_port);
     let channel = connect(&address, &Credentials::of(&config)).await?;
-    let worker = BlockWorkerClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    let worker = BlockWorkerClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
     let block = FileId::from_container(1 << 30).block(0).0;
-    write_block(worker.clone(), block).await?;
+    write_block(worker, block).await?;
     // On tmpfs, as the worker's own directory is.
     let mut file = tempfile::tempfile_in("/dev/shm").context("making the floor's file")?;
     for _ in 0..BLOCK / CHUNK {
@@ -41,7 +41,7 @@ pub async fn read(base: &Path) -> Result<Row> {
     let before = scratch.cpu("worker")?;
     let rounds = alternate(
         ROUNDS,
-        || async { Ok(read_block(worker.clone(), block).await? / 1e6) },
+        || async { Ok(read_block(channel.clone(), block).await? / 1e6) },
         || async {
             let file = file.try_clone().context("cloning the floor's file")?;
             let rate = move || floor::sendfile_rate(&file, BLOCK as u64, CHUNK);
@@ -76,8 +76,7 @@ async fn write_block(mut worker: BlockWorkerClient<Channel>, block: i64) -> Resu
 }
 
 /// Bytes a second.
-async fn read_block(mut worker: BlockWorkerClient<Channel>, block: i64) -> Result<f64> {
-    let (requests, outbound) = tokio::sync::mpsc::channel(1);
+async fn read_block(channel: Channel, block: i64) -> Result<f64> {
     let request = ReadRequest {
         block_id: Some(block),
         offset: Some(0),
@@ -85,14 +84,11 @@ async fn read_block(mut worker: BlockWorkerClient<Channel>, block: i64) -> Resul
         chunk_size: Some(CHUNK as i64),
         ..Default::default()
     };
-    requests.send(request).await.map_err(|_| internal("the request stream closed"))?;
     let start = Instant::now();
-    let mut answers = worker.read_block(ReceiverStream::new(outbound)).await?.into_inner();
+    let mut stream = BlockStream::open(channel, request).await?;
     let mut received = 0;
     while received < BLOCK {
-        let answer = answers.message().await?;
-        let chunk = answer.and_then(|answer| answer.chunk).and_then(|chunk| chunk.data);
-        received += chunk.ok_or_else(|| internal("the block ended early"))?.len();
+        received += stream.next().await?.ok_or_else(|| internal("the block ended early"))?.len();
     }
     Ok(received as f64 / start.elapsed().as_secs_f64())
 }

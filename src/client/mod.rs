@@ -32,6 +32,7 @@ mod worker;
 mod writer;
 
 pub use crate::core::rpc::lend::LentBlock;
+pub use block::BlockStream;
 pub use cluster::{BlockLocations, Capacity};
 pub use options::*;
 pub use reader::{ReadStream, Reader};

@@ -18,6 +18,7 @@ use crate::core::error::{Error, ErrorKind, Result, unavailable};
 use crate::core::model::{BlockStatus, FsPath, Status, WorkerInfo};
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::block::ReadRequest;
+use crate::core::rpc::Channel;
 use crate::core::rpc::lend::LentBlock;
 use bytes::{Bytes, BytesMut};
 use call::Failure;
@@ -28,6 +29,29 @@ use std::sync::Arc;
 
 /// Reads of one block from an under store that a worker may run at the same time.
 const UFS_CONCURRENCY: i32 = 8;
+
+/// A block as one worker sends it: no routing, no second worker. For measuring, and for workers
+/// that copy from each other; a file is read through [`super::Reader`].
+pub struct BlockStream(Remote);
+
+impl BlockStream {
+    /// Asks the worker at the other end of `channel`.
+    ///
+    /// # Errors
+    /// What the worker refuses with; `Unavailable` when it is gone.
+    pub async fn open(channel: Channel, request: ReadRequest) -> Result<Self> {
+        Remote::open(channel, request).await.map(BlockStream).map_err(|failure| failure.error)
+    }
+
+    /// The next bytes, as the slices they arrived in; none when the worker has sent all it will,
+    /// which is fewer than were asked for only by its fault.
+    ///
+    /// # Errors
+    /// What the worker fails with; `Unavailable` when it is gone.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        self.0.next().await.map_err(|failure| failure.error)
+    }
+}
 
 /// A piece of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

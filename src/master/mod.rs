@@ -1,7 +1,277 @@
 //! The master: owns the inode tree and tells workers what to do.
+//!
+//! ```text
+//! service → file_system, jobs, workers → sync, stores → journal → state → inode
+//! ```
+//!
+//! All state changes go through the journal; everything else here can be lost with the process and
+//! is learned anew: which workers live, what they do, when a store was last asked.
 
+mod duties;
+pub mod file_system;
 pub mod inode;
+pub mod jobs;
 pub mod journal;
+pub mod locks;
+pub mod metrics;
 pub mod mount;
+mod service;
 pub mod state;
+pub mod stores;
+pub mod sync;
+pub mod watches;
 pub mod workers;
+
+use crate::core::config::{Config, os_user};
+use crate::core::error::{Context, Result, unavailable};
+use crate::core::proto::v1;
+use crate::core::rpc::{self, Sessions};
+use crate::core::runtime::{Clock, Duties, Group};
+use crate::core::security::{Groups, User};
+use file_system::FileSystem;
+use jobs::{Jobs, Persister};
+use journal::Journal;
+use journal::entry::{Change, Entry, Initialize, Ownership};
+use metrics::Metrics;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use workers::Registry;
+
+#[cfg(test)]
+mod tests;
+
+/// How long calls in flight may take to end when the master stops.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often the master looks whether it is primary.
+const ROLE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the services work with.
+pub struct Master {
+    pub(in crate::master) config: Config,
+    pub(in crate::master) clock: Clock,
+    pub(in crate::master) journal: Journal,
+    pub(in crate::master) files: FileSystem,
+    pub(in crate::master) workers: Registry,
+    pub(in crate::master) jobs: Jobs,
+    pub(in crate::master) persister: Persister,
+    pub(in crate::master) metrics: Metrics,
+    pub(in crate::master) duties: Duties,
+    /// Primary, and ready: what an earlier primary left unfinished has been taken up.
+    ready: AtomicBool,
+    group: Group,
+    start_ms: i64,
+}
+
+/// Runs a master until `shutdown` ends.
+///
+/// # Errors
+/// When the journal cannot be opened, or a port is in use.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let (host, port) = (config.master.bind_host.clone(), config.master.rpc_port);
+    let listener = rpc::server::bind(&host, port, "goosefs.master.rpc.port").await?;
+    let journal = Journal::open(&config.master).await.context("opening the journal")?;
+    let group = Group::new("master");
+    let master = Master::new(config, journal, group.clone());
+    group.spawn_until_stop("role", lead(master.clone()));
+    duties::start(&master, &master.duties, &group);
+
+    let simple = master.config.security.authentication.eq_ignore_ascii_case("SIMPLE");
+    let routes = service::routes(&master, &Sessions::new(simple));
+    let stop = group.clone();
+    let served = rpc::server::serve(listener, routes, GRACE, async move {
+        shutdown.await;
+        // Streams that never end by themselves do now.
+        stop.cancel();
+    })
+    .await;
+    group.stop(GRACE).await;
+    master.journal.close().await?;
+    served
+}
+
+/// Forgets everything a master keeps: the journal and the tree. Under stores are not touched.
+///
+/// # Errors
+/// When the directory cannot be removed.
+pub fn format(config: &Config) -> Result<()> {
+    let dir = &config.master.journal_dir;
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.with_context(|| format!("removing {}", dir.display())),
+    }
+}
+
+/// Follows whether this master is primary; becoming it, takes up what was left unfinished before
+/// anybody is answered.
+async fn lead(master: Arc<Master>) {
+    loop {
+        let (leads, ready) = (master.journal.is_primary(), master.is_primary());
+        if leads && !ready {
+            match master.take_over().await {
+                Ok(()) => {
+                    master.ready.store(true, Ordering::Release);
+                    let address = master.address();
+                    tracing::info!(%address, "primary: serving");
+                }
+                Err(error) => tracing::warn!(%error, "not ready yet"),
+            }
+        } else if !leads && ready {
+            master.ready.store(false, Ordering::Release);
+            tracing::info!("no longer primary: standing by");
+        }
+        tokio::time::sleep(ROLE_INTERVAL).await;
+    }
+}
+
+impl Master {
+    fn new(config: Config, journal: Journal, group: Group) -> Arc<Master> {
+        let clock = Clock::default();
+        let workers = Registry::new(config.master.worker_timeout);
+        let files = FileSystem::new(
+            &config,
+            journal.clone(),
+            workers.clone(),
+            clock.clone(),
+            group.clone(),
+        );
+        let persister = Persister::new(files.clone(), workers.clone(), clock.clone());
+        let jobs = Jobs::new(
+            files.clone(),
+            workers.clone(),
+            persister.clone(),
+            clock.clone(),
+            group.clone(),
+        );
+        Arc::new(Master {
+            start_ms: clock.now_ms(),
+            config,
+            clock,
+            journal,
+            files,
+            workers,
+            jobs,
+            persister,
+            metrics: Metrics::default(),
+            duties: Duties::default(),
+            ready: AtomicBool::new(false),
+            group,
+        })
+    }
+
+    /// Whether this master is primary and ready to serve.
+    pub fn is_primary(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && self.journal.is_primary()
+    }
+
+    /// Refuses what only the primary may answer.
+    fn check_primary(&self) -> Result<()> {
+        if self.is_primary() {
+            return Ok(());
+        }
+        Err(unavailable("this master is not the primary, or not ready yet: try again"))
+    }
+
+    /// Makes the tree if there is none, and takes up what an earlier primary left unfinished.
+    async fn take_over(&self) -> Result<()> {
+        if !self.journal.state().is_initialized()? {
+            self.initialize().await?;
+        }
+        self.files.recover().await?;
+        self.jobs.restore()
+    }
+
+    /// The first entry of a new cluster: its root, over the under store of the configuration or
+    /// over a directory of our own.
+    async fn initialize(&self) -> Result<()> {
+        let ufs = self.root_ufs()?;
+        let user = User::named(&os_user());
+        let ownership = Ownership {
+            group: Groups::default().primary(&user),
+            owner: user.name.to_string(),
+            mode: 0o755,
+        };
+        let change = Initialize {
+            cluster_id: uuid::Uuid::new_v4().to_string(),
+            ownership,
+            ufs: ufs.clone(),
+            properties: Default::default(),
+        };
+        let entry = Entry::new(self.clock.now_ms(), Change::Initialize(change));
+        self.journal.commit(entry).await.with_context(|| format!("mounting {ufs} at /"))?;
+        tracing::info!(root = ufs, "a new cluster");
+        Ok(())
+    }
+
+    fn root_ufs(&self) -> Result<String> {
+        match self.config.master.root_ufs.as_str() {
+            "" => {
+                let dir: PathBuf = self.config.node.data_dir.join("underFSStorage");
+                std::fs::create_dir_all(&dir)
+                    .with_context(|| format!("making {}", dir.display()))?;
+                let dir = std::path::absolute(&dir)?;
+                Ok(format!("file://{}", dir.display()))
+            }
+            path if path.starts_with('/') => Ok(format!("file://{path}")),
+            address => Ok(address.trim_end_matches('/').into()),
+        }
+    }
+
+    /// Ends when the master is told to stop.
+    fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.group.stopping()
+    }
+
+    /// Where clients reach this master.
+    fn address(&self) -> String {
+        format!("{}:{}", self.config.master.hostname, self.config.master.rpc_port)
+    }
+
+    /// The name no other cluster has.
+    fn cluster_id(&self) -> Result<String> {
+        Ok(self.journal.state().cluster_id()?.unwrap_or_default())
+    }
+
+    /// Who is primary, who stands by.
+    fn masters(&self) -> Result<v1::GetMastersResponse> {
+        let standing = self.journal.standing();
+        let own = v1::Master {
+            address: self.address(),
+            role: if self.is_primary() { "PRIMARY" } else { "STANDBY" }.into(),
+            term: standing.term,
+            applied: standing.applied,
+        };
+        Ok(v1::GetMastersResponse {
+            leader: standing.leader.unwrap_or_default(),
+            masters: vec![own],
+            cluster_id: self.cluster_id()?,
+            version: env!("CARGO_PKG_VERSION").into(),
+            start_ms: self.start_ms,
+        })
+    }
+
+    /// The master's own figures.
+    fn figures(&self) -> Vec<(String, f64)> {
+        let totals = self.workers.totals();
+        let running = self.jobs.list().iter().filter(|job| job.ended_ms == 0).count();
+        let figures = [
+            ("Cluster.CapacityTotal", totals.capacity_bytes as f64),
+            ("Cluster.CapacityUsed", totals.used_bytes as f64),
+            (
+                "Cluster.CapacityFree",
+                totals.capacity_bytes.saturating_sub(totals.used_bytes) as f64,
+            ),
+            ("Cluster.Workers", totals.live as f64),
+            ("Cluster.LostWorkers", totals.lost as f64),
+            ("Master.TotalPaths", self.journal.state().inodes() as f64),
+            ("Master.JobsRunning", running as f64),
+            ("Master.UptimeMs", (self.clock.now_ms() - self.start_ms) as f64),
+        ];
+        figures.map(|(name, value)| (name.to_string(), value)).into()
+    }
+}

@@ -10,6 +10,7 @@ use crate::core::model::{
 use crate::master::inode::keys::{Section, after_prefix};
 use crate::master::inode::metastore::{Fault, Table};
 use crate::master::inode::{Inode, Kind, Place, ROOT};
+use crate::master::journal::entry::{OperationId, Outcome};
 use crate::master::mount::{MountTable, Resolved};
 use serde::{Deserialize, Serialize};
 use std::ops::Bound;
@@ -386,6 +387,15 @@ impl State {
         let mut rows = self.scan(&prefix, after.as_deref(), limit)?;
         rows.iter_mut().for_each(|(key, _)| drop(key.drain(..prefix.len())));
         Ok(rows)
+    }
+
+    /// What came of a client's operation, if it was carried out and is remembered.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn operation(&self, id: &OperationId) -> Result<Option<Outcome>> {
+        let row = self.inner.store.rest::<(i64, Outcome)>(&Section::Operations.key(&[id]))?;
+        Ok(row.map(|(_, outcome)| outcome))
     }
 
     /// The cluster's own name; none before it is initialized.

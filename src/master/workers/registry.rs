@@ -11,16 +11,16 @@ use tokio::sync::watch;
 
 /// How long a lost worker is still listed as lost.
 const LOST_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// Workers known at a time; ids are handed out to whoever asks, so there must be an end.
+/// Workers known at a time; whoever asks becomes one, so there must be an end.
 const MOST_WORKERS: usize = 10_000;
 
 /// What a worker says when it registers.
 #[derive(Clone, Debug, Default)]
 pub struct Registration {
-    /// Its id, from [`Registry::id_for`] or kept from before.
+    /// Its id, which the journal knows.
     pub id: WorkerId,
-    /// Where it is reached; none when it told that while asking for its id.
-    pub address: Option<WorkerAddress>,
+    /// Where it is reached.
+    pub address: WorkerAddress,
     /// Bytes its block store may hold.
     pub capacity_bytes: u64,
     /// Bytes its block store holds.
@@ -106,41 +106,24 @@ impl Registry {
         Registry { table: Arc::default(), changes: watch::Sender::new(0), timeout }
     }
 
-    /// The id of the worker at `address`: the one it had, or a new one. `None` when there are too
-    /// many workers already.
-    pub fn id_for(&self, address: &WorkerAddress) -> Option<WorkerId> {
+    /// Notes where the worker with this id is, before it registers.
+    pub fn expect(&self, id: WorkerId, address: WorkerAddress) {
         let mut table = self.table.write();
-        let same = |worker: &&Worker| same_place(&worker.info.address, address);
-        if let Some(worker) = table.workers.values().find(same) {
-            return Some(worker.info.id);
+        if table.workers.len() < MOST_WORKERS && !table.workers.contains_key(&id) {
+            let worker = table.newcomer(WorkerInfo { id, address, ..Default::default() });
+            table.workers.insert(id, worker);
         }
-        if table.workers.len() >= MOST_WORKERS {
-            return None;
-        }
-        let id = loop {
-            // Spread over the whole range, so that rings of few workers are even.
-            let id = (rand::random::<u64>() >> 1) as WorkerId;
-            if id > 0 && !table.workers.contains_key(&id) {
-                break id;
-            }
-        };
-        let info = WorkerInfo { id, address: address.clone(), ..Default::default() };
-        let worker = table.newcomer(info);
-        table.workers.insert(id, worker);
-        Some(id)
     }
 
-    /// Takes a worker in, or says what is missing: an address, when nobody has told one for this id.
-    pub fn register(&self, registration: Registration) -> Result<(), &'static str> {
+    /// Where the worker with this id said it is.
+    pub fn place_of(&self, id: WorkerId) -> Option<WorkerAddress> {
+        Some(self.table.read().workers.get(&id)?.info.address.clone())
+    }
+
+    /// Takes a worker in.
+    pub fn register(&self, registration: Registration) {
         let mut table = self.table.write();
-        let known = table.workers.remove(&registration.id);
-        let address = match registration.address.or(known.map(|worker| worker.info.address)) {
-            Some(address) => address,
-            None => return Err("no address is known for this worker id: ask for an id first"),
-        };
-        if registration.id <= 0 || table.workers.len() >= MOST_WORKERS {
-            return Err("not a worker id that can be taken in");
-        }
+        let address = registration.address;
         // A worker that lost its id comes back as another at the same place: the old one is gone.
         table.workers.retain(|_, worker| !same_place(&worker.info.address, &address));
         let info = WorkerInfo {
@@ -163,7 +146,6 @@ impl Registry {
         table.rebuild();
         drop(table);
         self.changes.send_modify(|count| *count += 1);
-        Ok(())
     }
 
     /// Notes a heartbeat. `None` when the worker has to register first.
@@ -191,30 +173,36 @@ impl Registry {
         Some(answer)
     }
 
-    /// Notes that a worker which talks to us otherwise is there; says whether it is known.
-    pub fn is_registered(&self, id: WorkerId) -> bool {
-        self.table.read().workers.get(&id).is_some_and(|worker| worker.registered)
+    /// When the process of a live worker started; none when it is not live.
+    pub fn start_of(&self, id: WorkerId) -> Option<i64> {
+        let table = self.table.read();
+        let worker = table.workers.get(&id)?;
+        (worker.registered && worker.info.live).then_some(worker.info.start_ms)
     }
 
-    /// Gives up workers that have been silent too long, and says which.
+    /// Gives up workers that have been silent too long, and says which have been lost for so long
+    /// that they are forgotten.
     pub fn lose_silent(&self) -> Vec<WorkerId> {
         let mut table = self.table.write();
-        let mut lost = Vec::new();
-        for worker in table.workers.values_mut().filter(|worker| worker.info.live) {
-            if worker.contact.elapsed() > self.timeout {
+        let (mut changed, mut forgotten) = (false, Vec::new());
+        for worker in table.workers.values_mut() {
+            let silent = worker.contact.elapsed();
+            if worker.info.live && silent > self.timeout {
                 worker.info.live = false;
-                lost.push(worker.info.id);
+                changed = true;
                 tracing::warn!(worker = worker.info.id, address = %worker.info.address, "lost: it is silent");
+            } else if !worker.info.live && silent > LOST_KEPT {
+                forgotten.push(worker.info.id);
             }
         }
-        table.workers.retain(|_, worker| worker.info.live || worker.contact.elapsed() < LOST_KEPT);
+        forgotten.iter().for_each(|id| drop(table.workers.remove(id)));
         table.trim();
-        if !lost.is_empty() {
+        if changed {
             table.rebuild();
             drop(table);
             self.changes.send_modify(|count| *count += 1);
         }
-        lost
+        forgotten
     }
 
     /// Tells all workers to drop these blocks.
@@ -348,11 +336,9 @@ mod tests {
         WorkerAddress { host: host.into(), rpc_port: 9203, ..Default::default() }
     }
 
-    fn registered(registry: &Registry, host: &str) -> WorkerId {
-        let id = registry.id_for(&address(host)).unwrap();
-        let registration = Registration { id, capacity_bytes: 10, ..Default::default() };
-        registry.register(registration).unwrap();
-        id
+    fn register(registry: &Registry, id: WorkerId, host: &str) {
+        let address = address(host);
+        registry.register(Registration { id, address, capacity_bytes: 10, ..Default::default() });
     }
 
     fn beat(registry: &Registry, id: WorkerId) -> Option<Answer> {
@@ -360,26 +346,22 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_keeps_its_id_and_its_place() {
+    fn a_worker_that_lost_its_id_replaces_its_former_self() {
         let registry = Registry::new(Duration::from_secs(60));
-        let id = registered(&registry, "a");
-        assert!(id > 0);
-        assert_eq!(registry.id_for(&address("a")), Some(id));
-        assert_eq!(registry.live().len(), 1);
+        register(&registry, 5, "a");
         assert_eq!(registry.ring().workers().len(), 1);
-        // Another id at the same address replaces it.
-        let other = Registration { id: 77, address: Some(address("a")), ..Default::default() };
-        registry.register(other).unwrap();
+        register(&registry, 77, "a");
         assert_eq!(registry.live().iter().map(|w| w.id).collect::<Vec<_>>(), [77]);
     }
 
     #[test]
-    fn a_stranger_is_told_to_register_and_must_say_where_it_is() {
+    fn a_stranger_is_told_to_register() {
         let registry = Registry::new(Duration::from_secs(60));
         assert_eq!(beat(&registry, 5), None);
-        assert!(registry.register(Registration { id: 5, ..Default::default() }).is_err());
-        let placed = Registration { id: 5, address: Some(address("b")), ..Default::default() };
-        registry.register(placed).unwrap();
+        registry.expect(5, address("b"));
+        assert_eq!(beat(&registry, 5), None);
+        assert_eq!(registry.place_of(5).unwrap().host, "b");
+        register(&registry, 5, "b");
         assert!(beat(&registry, 5).is_some());
         assert_eq!(registry.address(5).unwrap().host, "b");
     }
@@ -387,8 +369,9 @@ mod tests {
     #[test]
     fn a_silent_worker_is_lost_until_it_speaks() {
         let registry = Registry::new(Duration::ZERO);
-        let id = registered(&registry, "a");
-        assert_eq!(registry.lose_silent(), [id]);
+        let id = 1;
+        register(&registry, id, "a");
+        assert!(registry.lose_silent().is_empty(), "lost, but not forgotten");
         assert!(registry.live().is_empty() && registry.ring().workers().is_empty());
         assert_eq!(registry.totals().lost, 1);
         assert!(beat(&registry, id).is_some());
@@ -399,7 +382,9 @@ mod tests {
     #[test]
     fn orders_reach_every_worker() {
         let registry = Registry::new(Duration::from_secs(60));
-        let (a, b) = (registered(&registry, "a"), registered(&registry, "b"));
+        let (a, b) = (1, 2);
+        register(&registry, a, "a");
+        register(&registry, b, "b");
         registry.free([BlockId(3)]);
         registry.persisted([BlockId(4)]);
         for id in [a, b] {
@@ -420,7 +405,8 @@ mod tests {
             tokio::spawn(async move { registry.live_within(Duration::from_secs(30)).await })
         };
         tokio::task::yield_now().await;
-        let id = registered(&registry, "a");
+        let id = 1;
+        register(&registry, id, "a");
         assert_eq!(asking.await.unwrap()[0].id, id);
     }
 }

@@ -1,0 +1,370 @@
+//! New files, directories and links, and files that have been written to the end.
+
+use super::{Caller, FileSystem, check_writable, missing, unexpected, write_type_of};
+use crate::core::error::{Context, Error, ErrorKind, Result, already_exists, invalid_argument};
+use crate::core::model::{BlockStatus, FileId, FsPath, PersistenceState, Status, WriteType};
+use crate::master::journal::entry::{
+    self, Change, CommitLocation, CompleteFile, CreateDirectory, CreateFile, CreateSymlink,
+    Outcome, Ownership, SetAttributes, Target,
+};
+use crate::master::stores::{CALL_DEADLINE, within};
+use crate::master::sync::Freshness;
+use crate::ufs::{Attributes, UfsStatus};
+use std::collections::BTreeMap;
+
+/// The extended attribute that holds a write type: on a directory the policy for what is made in
+/// it, on a file how it is being written, so that its completion knows where the bytes are.
+pub(super) const WRITE_TYPE: &str = "innerWriteType";
+
+/// What a client says of a new file.
+#[derive(Clone, Debug, Default)]
+pub struct NewFile {
+    /// Bytes a block holds; none for the usual.
+    pub block_size: Option<u64>,
+    /// Whether missing parents are made.
+    pub recursive: bool,
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// How it will be written, where the client says so.
+    pub write_type: Option<WriteType>,
+}
+
+/// What a client says of a new directory.
+#[derive(Clone, Debug, Default)]
+pub struct NewDirectory {
+    /// Whether missing parents are made.
+    pub recursive: bool,
+    /// Whether one that is there already is fine.
+    pub allow_exists: bool,
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Whether it is made in the under store too: how files in it would be written.
+    pub write_type: Option<WriteType>,
+}
+
+/// What a client says of a file it has written.
+#[derive(Clone, Debug, Default)]
+pub struct Completion {
+    /// The file's id, where the client says it.
+    pub id: Option<FileId>,
+    /// Bytes in it.
+    pub length: u64,
+    /// Whether its bytes are in the under store, however it was to be written.
+    pub forced_persisted: bool,
+    /// To be persisted later: milliseconds to wait before.
+    pub persist_after_ms: Option<i64>,
+    /// Who holds blocks that are nowhere else.
+    pub blocks: Vec<BlockStatus>,
+    /// Attributes to keep with it, such as its checksum.
+    pub xattrs: BTreeMap<String, Vec<u8>>,
+}
+
+impl FileSystem {
+    /// Owner, group and mode of something new.
+    pub(super) fn ownership(&self, caller: &Caller, mode: u32) -> Ownership {
+        Ownership {
+            owner: caller.user.name.to_string(),
+            group: self.groups.primary(&caller.user),
+            mode: mode & 0o7777,
+        }
+    }
+
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, also when the under store has it; `NotFound` when the parent is missing.
+    pub async fn create_file(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        new: NewFile,
+    ) -> Result<Status> {
+        if let Some(outcome) = self.repeated(caller)? {
+            return self.created(&outcome, path);
+        }
+        let _shared = self.locks.shared(path).await?;
+        check_writable(&self.resolve(path)?.mount, path)?;
+        self.permit_parent(caller, path)?;
+        self.check_vacant(path, new.recursive).await?;
+        let write_type = match new.write_type {
+            Some(write_type) => write_type,
+            None => self.write_policy(path)?.unwrap_or(WriteType::MustCache),
+        };
+        let mut xattrs = BTreeMap::new();
+        if is_through(write_type) || write_type == WriteType::AsyncThrough {
+            xattrs.insert(WRITE_TYPE.to_string(), write_type.name().as_bytes().to_vec());
+        }
+        let change = CreateFile {
+            path: path.clone(),
+            ownership: self.ownership(caller, new.mode.unwrap_or(0o644)),
+            parents_mode: new.recursive.then_some(0o755),
+            block_size: new.block_size.unwrap_or(self.config.client.block_size.0),
+            cacheable: true,
+            ttl_ms: None,
+            ttl_action: Default::default(),
+            xattrs,
+        };
+        let outcome = self.commit_for(caller, Change::CreateFile(change)).await?;
+        self.sync.appeared(path);
+        self.created(&outcome, path)
+    }
+
+    /// Nothing is at `path`, here or in the under store, and its parent is a directory, or may be
+    /// made.
+    pub(super) async fn check_vacant(&self, path: &FsPath, recursive: bool) -> Result<()> {
+        if self.find(path, Freshness::Known).await?.is_some() {
+            return Err(already_exists(format!("path {path} already exists")));
+        }
+        self.check_parent(path, recursive)
+    }
+
+    fn check_parent(&self, path: &FsPath, recursive: bool) -> Result<()> {
+        let Some(parent) = path.parent() else { return Ok(()) };
+        match self.peek(&parent)? {
+            Some(status) if !status.folder => {
+                let text = format!("{parent} is a file, so there is nothing below it");
+                Err(Error::new(ErrorKind::NotDirectory, text))
+            }
+            None if !recursive => Err(missing(&parent).context(format!("creating {path}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn created(&self, outcome: &Outcome, path: &FsPath) -> Result<Status> {
+        match outcome {
+            Outcome::Created(id) | Outcome::Existed(id) => {
+                self.by_id(*id).with_context(|| format!("after creating {path}"))
+            }
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when a file is there, or a directory and that is not allowed; `NotFound`
+    /// when the parent is missing.
+    pub async fn create_directory(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        new: NewDirectory,
+    ) -> Result<()> {
+        if self.repeated(caller)?.is_some() || path.is_root() && new.allow_exists {
+            return Ok(());
+        }
+        let _shared = self.locks.shared(path).await?;
+        let found = self.find(path, Freshness::Known).await?;
+        if let Some(found) = &found
+            && !(found.folder && new.allow_exists)
+        {
+            return Err(already_exists(format!("path {path} already exists")));
+        }
+        let persisted = self.is_through_here(path, new.write_type)?;
+        if found.is_some_and(|found| found.is_persisted() || !persisted) {
+            return Ok(());
+        }
+        check_writable(&self.resolve(path)?.mount, path)?;
+        self.permit_parent(caller, path)?;
+        self.check_parent(path, new.recursive)?;
+        let ownership = self.ownership(caller, new.mode.unwrap_or(0o755));
+        if persisted {
+            self.create_below(path, &ownership).await?;
+        }
+        let change = CreateDirectory {
+            path: path.clone(),
+            ownership,
+            parents_mode: new.recursive.then_some(0o755),
+            allow_exists: new.allow_exists,
+            persisted,
+            xattrs: BTreeMap::new(),
+        };
+        let outcome = self.commit_for(caller, Change::CreateDirectory(change)).await?;
+        if persisted && matches!(outcome, Outcome::Existed(_)) {
+            self.mark_persisted(path).await?;
+        }
+        self.sync.appeared(path);
+        Ok(())
+    }
+
+    /// Notes that the under store has the directory at `path` and all above it.
+    pub(super) async fn mark_persisted(&self, path: &FsPath) -> Result<()> {
+        let mut above = Some(path.clone());
+        let mut inodes = Vec::new();
+        while let Some(directory) = above {
+            match self.peek(&directory)? {
+                Some(status) if status.is_persisted() => break,
+                Some(status) => inodes.push(status.id),
+                None => {}
+            }
+            above = directory.parent();
+        }
+        if inodes.is_empty() {
+            return Ok(());
+        }
+        let persistence = Some(PersistenceState::Persisted);
+        let attributes = entry::Attributes { persistence, ..Default::default() };
+        let change = SetAttributes { target: Target::Inodes(inodes), attributes };
+        self.commit(Change::SetAttributes(change)).await.map(drop)
+    }
+
+    /// Whether what is made at `path` goes through to the under store at once.
+    fn is_through_here(&self, path: &FsPath, asked: Option<WriteType>) -> Result<bool> {
+        let write_type = match asked {
+            Some(write_type) => Some(write_type),
+            None => self.write_policy(path)?,
+        };
+        Ok(write_type.is_some_and(is_through))
+    }
+
+    /// Makes a directory in the under store.
+    pub(super) async fn create_below(&self, path: &FsPath, ownership: &Ownership) -> Result<()> {
+        let mount = self.resolve(path)?.mount;
+        let ufs = self.stores.of(&mount)?;
+        let relative = path.relative_to(&mount.path).unwrap_or_default();
+        let attributes = Attributes {
+            owner: Some(ownership.owner.clone()),
+            group: Some(ownership.group.clone()),
+            mode: Some(ownership.mode),
+        };
+        within(&mount, CALL_DEADLINE, ufs.create_dir(relative, &attributes))
+            .await
+            .with_context(|| format!("making directory {path}"))
+    }
+
+    /// Makes a symbolic link. It exists in the tree only: under stores keep none.
+    ///
+    /// # Errors
+    /// As [`FileSystem::create_file`]; `InvalidArgument` for an empty target.
+    pub async fn create_symlink(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        target: &str,
+        recursive: bool,
+    ) -> Result<()> {
+        if self.repeated(caller)?.is_some() {
+            return Ok(());
+        }
+        if target.is_empty() || target.len() > crate::core::model::path::MAX_PATH {
+            return Err(invalid_argument("the target of a link is 1 to 4096 bytes long"));
+        }
+        let _shared = self.locks.shared(path).await?;
+        check_writable(&self.resolve(path)?.mount, path)?;
+        self.permit_parent(caller, path)?;
+        self.check_vacant(path, recursive).await?;
+        if recursive && let Some(parent) = path.parent() {
+            let above = NewDirectory { recursive, allow_exists: true, ..Default::default() };
+            let maker = Caller { operation: None, ..caller.clone() };
+            Box::pin(self.create_directory(&maker, &parent, above)).await?;
+        }
+        let change = CreateSymlink {
+            path: path.clone(),
+            target: target.into(),
+            ownership: self.ownership(caller, 0o777),
+            persisted: false,
+        };
+        self.commit_for(caller, Change::CreateSymlink(change)).await?;
+        Ok(())
+    }
+
+    /// A file has been written to the end.
+    ///
+    /// # Errors
+    /// `NotFound`; `FailedPrecondition` when it should be in the under store and is not.
+    pub async fn complete_file(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        done: Completion,
+    ) -> Result<()> {
+        if self.repeated(caller)?.is_some() {
+            return Ok(());
+        }
+        let _shared = self.locks.shared(path).await?;
+        let file = self.here(path)?;
+        self.permit_completion(caller, &file)?;
+        let write_type = file.xattrs.get(WRITE_TYPE).and_then(|value| write_type_of(value));
+        let through = done.forced_persisted || write_type.is_some_and(is_through);
+        let mut change = CompleteFile {
+            path: path.clone(),
+            id: done.id,
+            length: done.length,
+            persistence: PersistenceState::NotPersisted,
+            persist_at_ms: 0,
+            ufs_version: String::new(),
+            blocks: done.blocks,
+            xattrs: done.xattrs,
+        };
+        if through {
+            change.ufs_version = self.written(path, done.length).await?.version;
+            change.persistence = PersistenceState::Persisted;
+            change.blocks.clear();
+        } else if write_type == Some(WriteType::AsyncThrough) || done.persist_after_ms.is_some() {
+            let delay = self.config.master.persist_delay.as_millis() as i64;
+            let wait = done.persist_after_ms.unwrap_or_default().max(delay);
+            change.persistence = PersistenceState::ToBePersisted;
+            change.persist_at_ms = self.clock.now_ms().saturating_add(wait);
+        }
+        self.commit_for(caller, Change::CompleteFile(change)).await?;
+        self.sync.appeared(path);
+        Ok(())
+    }
+
+    fn permit_completion(&self, caller: &Caller, file: &Status) -> Result<()> {
+        if file.folder {
+            let text = format!("{}: Is a directory, which is never completed", file.path);
+            return Err(Error::new(ErrorKind::IsDirectory, text));
+        }
+        self.permit(caller, &file.path, crate::core::security::Access::WRITE)
+    }
+
+    /// What a worker has written to the under store for `path`, as the store has it.
+    async fn written(&self, path: &FsPath, length: u64) -> Result<UfsStatus> {
+        let resolved = self.resolve(path)?;
+        let ufs = self.stores.of(&resolved.mount)?;
+        let relative = path.relative_to(&resolved.mount.path).unwrap_or_default();
+        let status = within(&resolved.mount, CALL_DEADLINE, ufs.status(relative)).await;
+        let lost = |what: String| {
+            let at = &resolved.ufs_path;
+            let text = format!("{path} was to be written to {at}, but {what}: write it again");
+            Error::new(ErrorKind::FailedPrecondition, text)
+        };
+        match status {
+            Ok(status) if status.folder => Err(lost("a directory is there".into())),
+            Ok(status) if status.length != length => {
+                Err(lost(format!("{} bytes are there instead of {length}", status.length)))
+            }
+            Ok(status) => Ok(status),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(lost("nothing is there".into()))
+            }
+            Err(error) => Err(error.context(format!("completing {path}"))),
+        }
+    }
+
+    /// Workers hold a block of an incomplete file.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn commit_location(
+        &self,
+        path: &FsPath,
+        id: Option<FileId>,
+        blocks: Vec<BlockStatus>,
+    ) -> Result<()> {
+        let id = match id {
+            Some(id) => id,
+            None => self.here(path)?.id,
+        };
+        if blocks.iter().any(|block| block.id.file() != id) {
+            return Err(invalid_argument(format!("the blocks are not all of file {id} ({path})")));
+        }
+        self.commit(Change::CommitLocation(CommitLocation { id, blocks })).await.map(drop)
+    }
+}
+
+/// Whether a write of this type is in the under store when it is closed.
+fn is_through(write_type: WriteType) -> bool {
+    matches!(write_type, WriteType::CacheThrough | WriteType::Through)
+}

@@ -1,0 +1,130 @@
+//! Deleting, here and in the under store.
+
+use super::intents::Intent;
+use super::{Caller, FileSystem, check_writable, create, missing, write_type_of};
+use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
+use crate::core::model::{FsPath, Status, WriteType};
+use crate::master::journal::entry::{Attributes, Change, Delete, SetAttributes, Target};
+use crate::master::sync::Freshness;
+
+/// What a client says of a deletion.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Removal {
+    /// Whether a directory may have children.
+    pub recursive: bool,
+    /// Whether the under store keeps it.
+    pub here_only: bool,
+}
+
+impl FileSystem {
+    /// Deletes a path.
+    ///
+    /// # Errors
+    /// `NotFound`; `NotEmpty` for a directory with children where that is not allowed;
+    /// `InvalidArgument` for a mount point or what holds one.
+    pub async fn remove(&self, caller: &Caller, path: &FsPath, removal: Removal) -> Result<()> {
+        if self.repeated(caller)?.is_some() {
+            return Ok(());
+        }
+        let freshness = if removal.here_only { Freshness::Here } else { Freshness::Known };
+        let status = self.find(path, freshness).await?.ok_or_else(|| missing(path))?;
+        self.check_no_mount(path, "deleted")?;
+        self.permit_parent(caller, path)?;
+        if removal.here_only || !is_below(&status) {
+            return self.remove_here(caller, &status, removal).await;
+        }
+        let mount = self.resolve(path)?.mount;
+        check_writable(&mount, path)?;
+        if status.folder && !removal.recursive {
+            // What nobody has listed yet counts too: the store's directory goes with all it holds.
+            self.load_children(&status, Freshness::Within(0)).await?;
+            self.check_empty(path)?;
+        }
+        self.remove_both(caller, path, removal).await
+    }
+
+    /// Nothing is mounted at `path` or below it, and it is not the root.
+    pub(super) fn check_no_mount(&self, path: &FsPath, done: &str) -> Result<()> {
+        let mounts = self.mounts();
+        if path.is_root() {
+            return Err(invalid_argument(format!("the root directory cannot be {done}")));
+        }
+        match mounts.at(path).or(mounts.below(path)) {
+            Some(mount) => Err(invalid_argument(format!(
+                "{path} cannot be {done}: {} is mounted at {}; unmount it first",
+                mount.ufs, mount.path
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_empty(&self, path: &FsPath) -> Result<()> {
+        if self.peek(path)?.is_none() {
+            return Ok(());
+        }
+        if self.state().children(path, None, 1)?.is_empty() {
+            return Ok(());
+        }
+        let text =
+            format!("directory {path} is not empty: delete it with all it holds (recursive)");
+        Err(Error::new(ErrorKind::NotEmpty, text))
+    }
+
+    /// Deletes from the tree alone.
+    async fn remove_here(&self, caller: &Caller, status: &Status, removal: Removal) -> Result<()> {
+        let path = &status.path;
+        let _shared = self.locks.shared(path).await?;
+        let delete = Delete { path: path.clone(), id: None, recursive: removal.recursive };
+        if status.is_persisted()
+            && let Some(parent) = path.parent()
+        {
+            // The store still has it, so the parent is no longer loaded whole.
+            let parent = self.here(&parent)?.id;
+            let attributes = Attributes { children_loaded_ms: Some(None), ..Default::default() };
+            let change = SetAttributes { target: Target::Inodes(vec![parent]), attributes };
+            self.commit(Change::SetAttributes(change)).await?;
+        }
+        self.commit_for(caller, Change::Delete(delete)).await?;
+        self.sync.appeared(path);
+        Ok(())
+    }
+
+    /// Deletes from the under store and from the tree.
+    async fn remove_both(&self, caller: &Caller, path: &FsPath, removal: Removal) -> Result<()> {
+        let alone = self.locks.exclusive(std::slice::from_ref(path)).await?;
+        // Whoever held the path before us may have changed it.
+        let status = self.peek(path)?.ok_or_else(|| missing(path))?;
+        if status.folder && !removal.recursive {
+            self.check_empty(path)?;
+        }
+        let intent = Intent::Delete { path: path.clone(), id: status.id, folder: status.folder };
+        self.intend(&intent).await?;
+        if let Err(error) = self.carry_out_below(&intent).await {
+            self.forget(&intent).await?;
+            drop(alone);
+            if status.folder {
+                // A part may be gone: what is left shows.
+                self.load_children(&status, Freshness::Within(0)).await.ok();
+            }
+            return Err(error.context(format!("deleting {path}")));
+        }
+        let delete = Delete { path: path.clone(), id: Some(status.id), recursive: true };
+        let gone = self.commit_for(caller, Change::Delete(delete));
+        let (gone, forgotten) = tokio::join!(biased; gone, self.forget(&intent));
+        match gone {
+            // A sync saw that it had vanished before we came to say so.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            other => drop(other?),
+        }
+        self.sync.appeared(path);
+        forgotten
+    }
+}
+
+/// Whether the under store has, or may have, something of it: also what a worker has written through
+/// before the file was completed.
+pub(super) fn is_below(status: &Status) -> bool {
+    let written = || write_type_of(status.xattrs.get(create::WRITE_TYPE)?);
+    let through = || matches!(written(), Some(WriteType::CacheThrough | WriteType::Through));
+    status.is_persisted() || !status.folder && !status.completed && through()
+}

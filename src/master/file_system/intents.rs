@@ -1,0 +1,140 @@
+//! Intents: what is being done to the tree and an under store together.
+//!
+//! The journal learns of it before the first step and forgets it with the last, so a master that is
+//! killed in between leaves nothing half done: whoever is primary next holds the paths before it
+//! serves anybody, and carries the operation through. It always goes forward. Every step can be
+//! made twice, and the inode's id says whether the tree's part has been done.
+
+use super::FileSystem;
+use crate::core::error::{ErrorKind, Result};
+use crate::core::model::{FileId, FsPath};
+use crate::master::journal::entry::{Change, Delete, Rename};
+use crate::master::locks::Guard;
+use crate::master::stores::within;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Table of the journal's records that holds intents.
+const TABLE: &str = "intents";
+/// How long a store may take to delete or rename a whole directory.
+const LONG_DEADLINE: Duration = Duration::from_secs(15 * 60);
+/// How long an unfinished intent rests before it is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// An operation on the tree and an under store. Kept in the journal: append variants, change none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Intent {
+    /// The path goes, with all below it.
+    Delete { path: FsPath, id: FileId, folder: bool },
+    /// The path gets another name.
+    Rename { from: FsPath, to: FsPath, id: FileId, folder: bool },
+}
+
+impl Intent {
+    fn id(&self) -> FileId {
+        match self {
+            Intent::Delete { id, .. } | Intent::Rename { id, .. } => *id,
+        }
+    }
+
+    fn paths(&self) -> Vec<FsPath> {
+        match self {
+            Intent::Delete { path, .. } => vec![path.clone()],
+            Intent::Rename { from, to, .. } => vec![from.clone(), to.clone()],
+        }
+    }
+}
+
+impl FileSystem {
+    /// Notes that an operation begins.
+    pub(super) async fn intend(&self, intent: &Intent) -> Result<()> {
+        let value = postcard::to_stdvec(intent).expect("paths and numbers can be encoded");
+        self.put_record(TABLE, &intent.id().0.to_be_bytes(), value).await
+    }
+
+    /// Notes that an operation is over.
+    pub(super) async fn forget(&self, intent: &Intent) -> Result<()> {
+        self.delete_record(TABLE, &intent.id().0.to_be_bytes()).await
+    }
+
+    /// The under store's part of an intent.
+    pub(super) async fn carry_out_below(&self, intent: &Intent) -> Result<()> {
+        let (at, folder) = match intent {
+            Intent::Delete { path, folder, .. } => (path, *folder),
+            Intent::Rename { from, folder, .. } => (from, *folder),
+        };
+        let mount = self.resolve(at)?.mount;
+        let ufs = self.stores.of(&mount)?;
+        let relative =
+            |path: &FsPath| path.relative_to(&mount.path).unwrap_or_default().to_string();
+        let from = relative(at);
+        let work = async {
+            match intent {
+                Intent::Delete { .. } if folder => ufs.delete_dir(&from).await,
+                Intent::Delete { .. } => ufs.delete(&from).await,
+                Intent::Rename { to, .. } => ufs.rename(&from, &relative(to), folder).await,
+            }
+        };
+        within(&mount, LONG_DEADLINE, work).await
+    }
+
+    /// Takes up the operations that an earlier primary did not finish. Their paths are held when
+    /// this returns; they are finished in the background, as soon as their stores answer.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub async fn recover(&self) -> Result<()> {
+        for (key, value) in self.records(TABLE)? {
+            let Ok(intent) = postcard::from_bytes::<Intent>(&value) else {
+                tracing::error!("an operation in the journal makes no sense; it is left out");
+                self.delete_record(TABLE, &key).await?;
+                continue;
+            };
+            let guard = self.locks.exclusive(&intent.paths()).await?;
+            let files = self.clone();
+            self.group.spawn_until_stop("intent", async move { files.finish(intent, guard).await });
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, intent: Intent, _guard: Guard) {
+        loop {
+            match self.try_finish(&intent).await {
+                Ok(()) => {
+                    tracing::info!(?intent, "finished what was begun before the restart");
+                    return;
+                }
+                Err(error) => tracing::warn!(?intent, %error, "not finished yet"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn try_finish(&self, intent: &Intent) -> Result<()> {
+        let at = match intent {
+            Intent::Delete { path, .. } => path,
+            Intent::Rename { from, .. } => from,
+        };
+        // If the tree's part has been done, so had the store's.
+        if self.peek(at)?.is_some_and(|status| status.id == intent.id()) {
+            match self.carry_out_below(intent).await {
+                // Renamed before the crash.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => other?,
+            }
+            let change = match intent.clone() {
+                Intent::Delete { path, id, .. } => {
+                    Change::Delete(Delete { path, id: Some(id), recursive: true })
+                }
+                Intent::Rename { from, to, .. } => Change::Rename(Rename { from, to }),
+            };
+            match self.commit(change).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => drop(other?),
+            }
+        }
+        self.forget(intent).await?;
+        self.sync.moved();
+        Ok(())
+    }
+}

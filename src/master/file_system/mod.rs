@@ -1,0 +1,268 @@
+//! The operations on the tree: resolve, permit, decide an entry, commit.
+//!
+//! A change of the tree alone is one entry, checked where it is applied, so two racing creates need
+//! no lock: the journal says which one is first. What also changes an under store has several
+//! steps; it holds its paths ([`Locks`]) and leaves an intent in the journal before the first one,
+//! so that whoever is primary after a crash finishes it ([`intents`]).
+
+mod access;
+mod attributes;
+mod create;
+mod delete;
+mod free;
+pub mod intents;
+mod mounts;
+mod namespaces;
+mod read;
+mod rename;
+mod walk;
+
+pub use attributes::AttributeChange;
+pub use create::{Completion, NewDirectory, NewFile};
+pub use delete::Removal;
+pub use mounts::{MountChange, NewMount};
+pub use read::{Listing, Load, ReadOptions};
+pub use walk::Walk;
+
+use crate::core::config::Config;
+use crate::core::error::{ErrorKind, Result, internal, not_found, read_only};
+use crate::core::model::{FileId, FsPath, MountInfo, Status, WorkerAddress, WorkerId, WriteType};
+use crate::core::runtime::{Clock, Group};
+use crate::core::security::{Groups, User};
+use crate::master::inode::Inode;
+use crate::master::journal::Journal;
+use crate::master::journal::entry::{
+    Change, Entry, OperationId, Outcome, PutRecord, RecordKey, RegisterWorker,
+};
+use crate::master::locks::Locks;
+use crate::master::mount::{MountTable, Resolved};
+use crate::master::state::State;
+use crate::master::stores::Stores;
+use crate::master::sync::Sync;
+use crate::master::workers::Registry;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Who makes a call, and which call it is.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The user of the session.
+    pub user: User,
+    /// The operation's id, the same on every retry.
+    pub operation: Option<OperationId>,
+}
+
+impl Caller {
+    /// This process itself, which may do everything.
+    pub fn master() -> Self {
+        Caller { user: User::named(&crate::core::config::os_user()), operation: None }
+    }
+}
+
+/// The file system. Clones share it.
+#[derive(Clone)]
+pub struct FileSystem {
+    inner: Arc<Inner>,
+}
+
+/// What the operations work with.
+pub struct Inner {
+    pub(in crate::master) config: Config,
+    pub(in crate::master) journal: Journal,
+    pub(in crate::master) clock: Clock,
+    pub(in crate::master) groups: Groups,
+    pub(in crate::master) locks: Locks,
+    pub(in crate::master) stores: Stores,
+    pub(in crate::master) sync: Sync,
+    pub(in crate::master) workers: Registry,
+    pub(in crate::master) group: Group,
+    superuser: String,
+}
+
+impl Deref for FileSystem {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl FileSystem {
+    /// The file system over `journal`; what it spawns belongs to `group`.
+    pub fn new(
+        config: &Config,
+        journal: Journal,
+        workers: Registry,
+        clock: Clock,
+        group: Group,
+    ) -> Self {
+        let inner = Inner {
+            config: config.clone(),
+            journal,
+            clock,
+            groups: Groups::default(),
+            locks: Locks::default(),
+            stores: Stores::new(config.ufs_properties()),
+            sync: Sync::default(),
+            workers,
+            group,
+            superuser: crate::core::config::os_user(),
+        };
+        FileSystem { inner: Arc::new(inner) }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The state as it is now.
+    pub(in crate::master) fn state(&self) -> &State {
+        self.journal.state()
+    }
+
+    /// The mount table as it is now.
+    pub fn mounts(&self) -> MountTable {
+        self.state().mounts()
+    }
+
+    /// The mount of a path, and its address there.
+    pub(in crate::master) fn resolve(&self, path: &FsPath) -> Result<Resolved> {
+        self.state().mount_of(path)
+    }
+
+    /// Commits a change that is nobody's operation.
+    pub(in crate::master) async fn commit(&self, change: Change) -> Result<Outcome> {
+        self.journal.commit(Entry::new(self.clock.now_ms(), change)).await
+    }
+
+    /// Commits a change that answers the caller's operation.
+    pub(in crate::master) async fn commit_for(
+        &self,
+        caller: &Caller,
+        change: Change,
+    ) -> Result<Outcome> {
+        let entry = Entry::new(self.clock.now_ms(), change)
+            .with_operation(caller.operation, self.config.master.operation_ids_kept);
+        self.journal.commit(entry).await
+    }
+
+    /// What came of the caller's operation, when this is a retry of one that was carried out.
+    pub(in crate::master) fn repeated(&self, caller: &Caller) -> Result<Option<Outcome>> {
+        match &caller.operation {
+            Some(id) => self.state().operation(id),
+            None => Ok(None),
+        }
+    }
+
+    /// What is known of a path, without asking the under store.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn here(&self, path: &FsPath) -> Result<Status> {
+        self.peek(path)?.ok_or_else(|| missing(path))
+    }
+
+    /// What the tree has at a path; none when it has nothing there.
+    ///
+    /// # Errors
+    /// `NotDirectory` when a component is a file.
+    pub(in crate::master) fn peek(&self, path: &FsPath) -> Result<Option<Status>> {
+        match self.state().status(path) {
+            Ok(status) => Ok(Some(status)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is known of an inode.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn by_id(&self, id: FileId) -> Result<Status> {
+        self.state().status_of(id)
+    }
+
+    /// The path is there, here or in its under store.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn known(&self, path: &FsPath) -> Result<Status> {
+        self.status(&Caller::master(), path, &ReadOptions::default()).await
+    }
+
+    /// The id of a worker: the one it has kept, or a new one, that no other has.
+    pub(in crate::master) async fn worker_id(
+        &self,
+        address: &WorkerAddress,
+        id: Option<WorkerId>,
+    ) -> Result<WorkerId> {
+        let change = RegisterWorker { address: address.clone(), id };
+        match self.commit(Change::RegisterWorker(change)).await? {
+            Outcome::Worker(id) => Ok(id),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Keeps a record in the journal.
+    pub(in crate::master) async fn put_record(
+        &self,
+        table: &str,
+        key: &[u8],
+        value: Vec<u8>,
+    ) -> Result<()> {
+        let key = RecordKey { table: table.into(), key: key.into() };
+        self.commit(Change::PutRecord(PutRecord { key, value })).await.map(drop)
+    }
+
+    /// Removes a record from the journal.
+    pub(in crate::master) async fn delete_record(&self, table: &str, key: &[u8]) -> Result<()> {
+        let key = RecordKey { table: table.into(), key: key.into() };
+        self.commit(Change::DeleteRecord(key)).await.map(drop)
+    }
+
+    /// The records of a table.
+    pub(in crate::master) fn records(&self, table: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        self.state().records(table, None, usize::MAX)
+    }
+
+    /// How a file at `path` is written where its client does not say: the nearest policy of a
+    /// directory above it.
+    pub(in crate::master) fn write_policy(&self, path: &FsPath) -> Result<Option<WriteType>> {
+        let walk = self.state().walk(path)?;
+        let above = walk.inodes.iter().rev().skip(usize::from(walk.whole));
+        Ok(above.filter_map(|inode| policy_of(inode)).next())
+    }
+}
+
+/// A directory's own write policy.
+fn policy_of(inode: &Inode) -> Option<WriteType> {
+    let attribute = || write_type_of(inode.extra.as_ref()?.xattrs.get(create::WRITE_TYPE)?);
+    inode.directory()?.write_type.or_else(attribute)
+}
+
+/// A write type, as an attribute holds it.
+fn write_type_of(value: &[u8]) -> Option<WriteType> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Refuses a change below a read-only mount.
+fn check_writable(mount: &MountInfo, path: &FsPath) -> Result<()> {
+    if mount.read_only {
+        return Err(read_only(format!(
+            "{path} is below {}, which is mounted read-only",
+            mount.path
+        )));
+    }
+    Ok(())
+}
+
+/// The error of a path that is not there.
+pub(in crate::master) fn missing(path: &FsPath) -> crate::core::error::Error {
+    not_found(format!("path {path} does not exist"))
+}
+
+/// The error of an outcome that the change cannot have.
+fn unexpected(outcome: &Outcome) -> crate::core::error::Error {
+    internal(format!("the journal answered {outcome:?}"))
+}

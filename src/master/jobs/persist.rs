@@ -1,0 +1,306 @@
+//! Persisting: files that exist in the cache only are written to their under store by a worker
+//! that holds them.
+//!
+//! Which files wait is in the journal; what is being tried, and what failed how often, is here. A
+//! failure is tried again, ever more seldom, for as long as the file waits: its only copy is in the
+//! cache, so giving up would lose it.
+
+use super::load::LOOK_AGAIN;
+use super::{Jobs, NO_WORKER};
+use crate::core::error::{ErrorKind, Result, unavailable};
+use crate::core::model::{FileId, PersistenceState, Status, WorkerId};
+use crate::core::proto::v1;
+use crate::core::runtime::Clock;
+use crate::master::file_system::{FileSystem, Walk};
+use crate::master::journal::entry::{Attributes, Change, SetAttributes, Target};
+use crate::master::stores::{CALL_DEADLINE, within};
+use crate::master::workers::Registry;
+use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Files being persisted at a time, by all workers.
+const MOST_RUNNING: usize = 512;
+/// Files looked at in one pass.
+const PAGE: usize = 1_000;
+/// The wait after the first failure, and the longest, in milliseconds.
+const BACKOFF_MS: (i64, i64) = (1_000, 300_000);
+/// Workers asked for a block whose holders are not known.
+const CANDIDATES: usize = 3;
+/// Failures of a file after which a job that waits for it gives up on it.
+const PATIENCE: u32 = 6;
+/// Files a persist job waits for at a time.
+const WINDOW: usize = 5_000;
+
+/// Sees to it that what waits to be persisted is. Clones share it.
+#[derive(Clone)]
+pub struct Persister {
+    files: FileSystem,
+    workers: Registry,
+    clock: Clock,
+    attempts: Arc<Mutex<HashMap<FileId, Attempt>>>,
+}
+
+/// How it goes with one file.
+#[derive(Clone, Debug, Default)]
+struct Attempt {
+    running: bool,
+    failures: u32,
+    not_before_ms: i64,
+    cause: String,
+}
+
+impl Persister {
+    /// Nothing tried yet.
+    pub fn new(files: FileSystem, workers: Registry, clock: Clock) -> Self {
+        Persister { files, workers, clock, attempts: Arc::default() }
+    }
+
+    /// The tasks that are due, and who is to do them. To be called often.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn due(&self) -> Result<Vec<(WorkerId, v1::PersistTask)>> {
+        let now = self.clock.now_ms();
+        let running = self.attempts.lock().values().filter(|attempt| attempt.running).count();
+        let mut room = MOST_RUNNING.saturating_sub(running);
+        let mut tasks = Vec::new();
+        let mut after = None;
+        while room > 0 {
+            let page = self.files.state().to_persist(after, PAGE)?;
+            for &(id, at_ms) in &page {
+                if room > 0 && at_ms <= now && self.may_start(id, now) {
+                    let started = self.start(id)?;
+                    room -= usize::from(started.is_some());
+                    tasks.extend(started);
+                }
+            }
+            after = page.last().map(|&(id, _)| id);
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        Ok(tasks)
+    }
+
+    fn may_start(&self, id: FileId, now: i64) -> bool {
+        let attempts = self.attempts.lock();
+        attempts.get(&id).is_none_or(|own| !own.running && own.not_before_ms <= now)
+    }
+
+    /// The task for a file and the worker to do it; none when no worker is there.
+    fn start(&self, id: FileId) -> Result<Option<(WorkerId, v1::PersistTask)>> {
+        let status = match self.files.by_id(id) {
+            Ok(status) => status,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(worker) = self.worker_for(&status) else { return Ok(None) };
+        self.attempts.lock().entry(id).or_default().running = true;
+        Ok(Some((worker, self.task(&status))))
+    }
+
+    /// A worker that holds the beginning of the file, or would.
+    fn worker_for(&self, status: &Status) -> Option<WorkerId> {
+        let first = status.block(0);
+        let holder = first.locations.iter().find(|&&id| self.workers.address(id).is_some());
+        holder.copied().or_else(|| Some(self.workers.ring().owner(first.id)?.id))
+    }
+
+    fn task(&self, status: &Status) -> v1::PersistTask {
+        let ring = self.workers.ring();
+        let block = |index| {
+            let block = status.block(index);
+            let holders = block.locations.iter().filter_map(|&id| self.workers.address(id));
+            let mut workers: Vec<String> = holders.map(|address| address.to_string()).collect();
+            for owner in ring.owners(block.id, CANDIDATES, |_| false) {
+                let address = owner.address.to_string();
+                if !workers.contains(&address) {
+                    workers.push(address);
+                }
+            }
+            v1::PersistBlock { block_id: block.id.0, length: block.length as i64, workers }
+        };
+        v1::PersistTask {
+            file_id: status.id.0,
+            path: status.path.to_string(),
+            ufs_path: status.ufs_path.clone(),
+            mount_id: status.mount_id,
+            length: status.length as i64,
+            blocks: (0..status.block_count()).map(block).collect(),
+            owner: status.owner.clone(),
+            group: status.group.clone(),
+            mode: status.mode,
+        }
+    }
+
+    /// Takes in what a worker says at the end of a task.
+    pub(super) async fn settled(&self, task: &v1::PersistTask, report: &v1::TaskReport) {
+        let id = FileId(task.file_id);
+        let result = match report.failed.first() {
+            Some(failure) => Err(unavailable(failure.cause.clone())),
+            None => self.persisted(task, report).await,
+        };
+        match result {
+            Ok(()) => drop(self.attempts.lock().remove(&id)),
+            Err(error) => {
+                tracing::warn!(path = task.path, %error, "not persisted; it will be tried again");
+                self.failed(id, error.to_string());
+            }
+        }
+    }
+
+    fn failed(&self, id: FileId, cause: String) {
+        let mut attempts = self.attempts.lock();
+        let attempt = attempts.entry(id).or_default();
+        let (first, longest) = BACKOFF_MS;
+        let wait = first.saturating_mul(1 << attempt.failures.min(20)).min(longest);
+        attempt.running = false;
+        attempt.failures += 1;
+        attempt.not_before_ms = self.clock.now_ms() + wait;
+        attempt.cause = cause;
+    }
+
+    /// A worker has written the file to its store.
+    async fn persisted(&self, task: &v1::PersistTask, report: &v1::TaskReport) -> Result<()> {
+        let id = FileId(task.file_id);
+        let written = task.path.parse()?;
+        // Neither deleted nor renamed while we look and say so.
+        let _shared = self.files.locks.shared(&written).await?;
+        let now = match self.files.by_id(id) {
+            Ok(status) => Some(status),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        match now {
+            Some(status) if status.ufs_path == task.ufs_path => {
+                let attributes = Attributes {
+                    persistence: Some(PersistenceState::Persisted),
+                    ufs_version: Some(report.version.clone()),
+                    ..Default::default()
+                };
+                let set = SetAttributes { target: Target::Inodes(vec![id]), attributes };
+                self.files.commit(Change::SetAttributes(set)).await?;
+                let blocks = (0..status.block_count()).map(|index| id.block(index));
+                self.workers.persisted(blocks);
+                Ok(())
+            }
+            // Deleted or renamed meanwhile: what was written must not come back as a file.
+            _ => self.withdraw(&written).await,
+        }
+    }
+
+    /// Removes an object that nobody wants any more, unless another file has its name now.
+    async fn withdraw(&self, path: &crate::core::model::FsPath) -> Result<()> {
+        if self.files.peek(path)?.is_some() {
+            return Ok(());
+        }
+        let mount = self.files.mount_of(path)?;
+        let ufs = self.files.stores.of(&mount)?;
+        let relative = path.relative_to(&mount.path).unwrap_or_default();
+        within(&mount, CALL_DEADLINE, ufs.delete(relative)).await
+    }
+
+    /// The worker was lost with the task.
+    pub(super) fn lost(&self, task: &v1::PersistTask) {
+        self.failed(FileId(task.file_id), "the worker that did it was lost".into());
+    }
+
+    /// Files that failed at least once and still wait, with the last cause.
+    pub fn failures(&self) -> Vec<(FileId, String)> {
+        let attempts = self.attempts.lock();
+        let failed = attempts.iter().filter(|(_, attempt)| attempt.failures > 0);
+        let mut failed: Vec<_> = failed.map(|(&id, attempt)| (id, attempt.cause.clone())).collect();
+        failed.sort_unstable();
+        failed
+    }
+
+    /// Has files that failed tried again at once; says whether there are any.
+    pub fn retry_now(&self) -> bool {
+        let mut attempts = self.attempts.lock();
+        let mut any = false;
+        for attempt in attempts.values_mut().filter(|attempt| attempt.failures > 0) {
+            attempt.not_before_ms = 0;
+            any = true;
+        }
+        any
+    }
+
+    /// Forgets attempts at files that no longer wait: they were deleted.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn forget_deleted(&self) -> Result<()> {
+        let known: Vec<FileId> = self.attempts.lock().keys().copied().collect();
+        for id in known {
+            if self.files.state().lookup(id)?.is_none() {
+                self.attempts.lock().remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    fn given_up(&self, id: FileId) -> Option<String> {
+        let attempts = self.attempts.lock();
+        let attempt = attempts.get(&id).filter(|attempt| attempt.failures >= PATIENCE)?;
+        Some(attempt.cause.clone())
+    }
+}
+
+/// A persist job: has every file below a path persisted, and waits for it.
+pub(super) async fn run(jobs: &Jobs, id: i64, job: &v1::PersistJob) -> Result<()> {
+    if jobs.inner.workers.live_within(NO_WORKER).await.is_empty() {
+        return Err(unavailable(
+            "no worker is there to persist: start one with `goosefs worker start`",
+        ));
+    }
+    let files = &jobs.inner.files;
+    let mut open = HashMap::new();
+    let mut walk = Walk::new(files.clone(), job.path.parse()?);
+    while let Some(step) = walk.next().await {
+        match step {
+            Ok(page) => {
+                for status in page {
+                    if status.folder || !status.completed || status.is_persisted() {
+                        continue;
+                    }
+                    jobs.note(id, |p| p.found(status.id, status.path.clone(), 1, status.length));
+                    match files.schedule_one(&status, 0).await {
+                        Ok(()) => drop(open.insert(status.id, status.length)),
+                        Err(error) => {
+                            jobs.note(id, |p| p.file_part_failed(status.id, &error.to_string()));
+                        }
+                    }
+                }
+            }
+            Err((path, error)) => jobs.note(id, |p| p.unreadable(&path, &error.to_string())),
+        }
+        while open.len() > WINDOW && !jobs.is_over(id) {
+            look(jobs, id, &mut open).await?;
+        }
+    }
+    jobs.note(id, super::Progress::listed);
+    while !jobs.is_over(id) {
+        look(jobs, id, &mut open).await?;
+    }
+    Ok(())
+}
+
+/// Notes which of the open files are persisted by now.
+async fn look(jobs: &Jobs, id: i64, open: &mut HashMap<FileId, u64>) -> Result<()> {
+    tokio::time::sleep(LOOK_AGAIN).await;
+    let mut done = HashSet::new();
+    for (&file, &length) in open.iter() {
+        let inode = jobs.inner.files.state().lookup(file)?;
+        let persisted = inode.is_none_or(|inode| inode.is_persisted());
+        if persisted {
+            jobs.note(id, |p| p.block_done(file.block(0), length, false));
+            done.insert(file);
+        } else if let Some(cause) = jobs.inner.persister.given_up(file) {
+            jobs.note(id, |p| p.file_part_failed(file, &cause));
+            done.insert(file);
+        }
+    }
+    open.retain(|file, _| !done.contains(file));
+    Ok(())
+}

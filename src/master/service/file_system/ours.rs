@@ -1,0 +1,84 @@
+//! What the official service lacks.
+
+use super::{Files, path};
+use crate::core::error::{ErrorKind, Result, invalid_argument};
+use crate::core::model::FileId;
+use crate::core::proto::v1;
+use crate::core::rpc::user_of;
+use crate::master::file_system::{AttributeChange, Caller};
+use crate::master::journal::entry::Attributes;
+use crate::master::service::Answered;
+use crate::master::watches::Watcher;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status};
+
+/// Files in one question of a worker.
+const MOST_FILES: usize = 100_000;
+/// The largest extended attribute, in bytes; what Linux takes.
+const MAX_XATTR: usize = 64 << 10;
+
+#[tonic::async_trait]
+impl v1::file_system_server::FileSystem for Files {
+    async fn set_attributes(
+        &self,
+        request: Request<v1::SetAttributesRequest>,
+    ) -> Answered<v1::SetAttributesResponse> {
+        let user = user_of(&request);
+        let sent = request.into_inner();
+        let operation = <[u8; 16]>::try_from(sent.operation_id.as_slice()).ok();
+        if sent.set_xattrs.values().any(|value| value.len() > MAX_XATTR) {
+            let text = format!("an extended attribute is at most {MAX_XATTR} bytes");
+            return Err(invalid_argument(text).into());
+        }
+        let path = path(&sent.path)?;
+        let attributes = Attributes {
+            mode: sent.mode.map(|mode| mode & 0o7777),
+            modified_ms: sent.modified_ms,
+            accessed_ms: sent.accessed_ms,
+            pinned: sent.pinned,
+            ttl_ms: sent.ttl_ms.map(|ttl| (ttl >= 0).then_some(ttl)),
+            ttl_action: sent.ttl_action().chosen(),
+            set_xattrs: sent.set_xattrs.into_iter().collect(),
+            remove_xattrs: sent.remove_xattrs,
+            ..Default::default()
+        };
+        let change = AttributeChange { attributes, recursive: sent.recursive };
+        self.files()?.set_attributes(&Caller { user, operation }, &path, change).await?;
+        Ok(Response::new(v1::SetAttributesResponse {}))
+    }
+
+    type WatchStream = BoxStream<'static, Result<v1::WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Answered<Self::WatchStream> {
+        let path = path(&request.get_ref().path)?;
+        let watcher = Watcher::new(path, self.files()?.state().watch());
+        let stopping = self.0.stopping();
+        let changes = futures::stream::try_unfold(watcher, |mut watcher| async move {
+            let changes = watcher.next().await.map_err(Status::from)?;
+            Ok(changes.map(|changes| (v1::WatchResponse { changes }, watcher)))
+        });
+        Ok(Response::new(Box::pin(futures::StreamExt::take_until(changes, Box::pin(stopping)))))
+    }
+
+    async fn check_files(
+        &self,
+        request: Request<v1::CheckFilesRequest>,
+    ) -> Answered<v1::CheckFilesResponse> {
+        let files = self.files()?;
+        let ids = request.into_inner().file_ids;
+        if ids.len() > MOST_FILES {
+            return Err(invalid_argument(format!("ask for at most {MOST_FILES} files")).into());
+        }
+        let mut answer =
+            v1::CheckFilesResponse { cluster_id: self.0.cluster_id()?, ..Default::default() };
+        for id in ids {
+            match files.by_id(FileId(id)) {
+                Ok(status) if status.is_persisted() => answer.persisted.push(id),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => answer.missing.push(id),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Response::new(answer))
+    }
+}

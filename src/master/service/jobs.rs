@@ -1,0 +1,45 @@
+//! Jobs, and the tasks that workers take from them.
+
+use super::Answered;
+use crate::core::proto::v1;
+use crate::master::Master;
+use std::sync::Arc;
+use tonic::{Request, Response};
+
+/// The jobs service.
+pub struct Jobs(pub Arc<Master>);
+
+#[tonic::async_trait]
+impl v1::jobs_server::Jobs for Jobs {
+    async fn submit(&self, request: Request<v1::SubmitJobRequest>) -> Answered<v1::Job> {
+        self.0.check_primary()?;
+        Ok(Response::new(self.0.jobs.submit(request.into_inner()).await?))
+    }
+
+    async fn get(&self, request: Request<v1::GetJobRequest>) -> Answered<v1::Job> {
+        self.0.check_primary()?;
+        Ok(Response::new(self.0.jobs.get(request.into_inner().id)?))
+    }
+
+    async fn list(&self, _: Request<v1::ListJobsRequest>) -> Answered<v1::ListJobsResponse> {
+        self.0.check_primary()?;
+        Ok(Response::new(v1::ListJobsResponse { jobs: self.0.jobs.list() }))
+    }
+
+    async fn cancel(
+        &self,
+        request: Request<v1::CancelJobRequest>,
+    ) -> Answered<v1::CancelJobResponse> {
+        self.0.check_primary()?;
+        self.0.jobs.cancel(request.into_inner().id)?;
+        Ok(Response::new(v1::CancelJobResponse {}))
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<v1::ExchangeRequest>,
+    ) -> Answered<v1::ExchangeResponse> {
+        self.0.check_primary()?;
+        Ok(Response::new(self.0.jobs.exchange(request.into_inner()).await?))
+    }
+}

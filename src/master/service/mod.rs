@@ -1,0 +1,69 @@
+//! gRPC in, one domain call, gRPC out.
+
+mod cluster;
+mod file_system;
+mod internal;
+mod jobs;
+mod layout;
+mod metrics;
+mod version;
+mod workers;
+
+use super::Master;
+use crate::core::proto::grpc::block::worker_manager_master_client_service_server::WorkerManagerMasterClientServiceServer;
+use crate::core::proto::grpc::block::worker_manager_master_worker_service_server::WorkerManagerMasterWorkerServiceServer;
+use crate::core::proto::grpc::file::file_system_master_client_service_server::FileSystemMasterClientServiceServer;
+use crate::core::proto::grpc::file::file_system_master_job_service_server::FileSystemMasterJobServiceServer;
+use crate::core::proto::grpc::file::file_system_master_worker_service_server::FileSystemMasterWorkerServiceServer;
+use crate::core::proto::grpc::metric::metrics_master_client_service_server::MetricsMasterClientServiceServer;
+use crate::core::proto::grpc::version::service_version_client_service_server::ServiceVersionClientServiceServer;
+use crate::core::proto::v1;
+use crate::core::rpc::{MAX_MESSAGE, Sessions};
+use std::sync::Arc;
+use tonic::service::interceptor::InterceptedService;
+use tonic::service::{Routes, RoutesBuilder};
+use tonic::{Response, Status};
+
+/// What a handler answers.
+type Answered<T> = Result<Response<T>, Status>;
+
+/// Everything the master serves. What changes or shows the tree wants to know who asks, where
+/// authentication is on; what tells of workers, versions and masters answers anyone, since official
+/// clients ask on channels whose session a restart has ended.
+pub fn routes(master: &Arc<Master>, sessions: &Sessions) -> Routes {
+    let (strict, lenient) = (sessions.strict(), sessions.lenient());
+    let mut routes = RoutesBuilder::default();
+    routes.add_service(sessions.service());
+
+    let files = file_system::Files(master.clone());
+    let client = FileSystemMasterClientServiceServer::new(files.clone())
+        .max_decoding_message_size(MAX_MESSAGE);
+    routes.add_service(layout::Lenient(InterceptedService::new(client, strict.clone())));
+    let ours =
+        v1::file_system_server::FileSystemServer::new(files).max_decoding_message_size(MAX_MESSAGE);
+    // Workers ask this one too, beside clients.
+    routes.add_service(InterceptedService::new(ours, strict));
+
+    let internal = internal::Internal(master.clone());
+    let worker = FileSystemMasterWorkerServiceServer::new(internal.clone());
+    routes.add_service(InterceptedService::new(worker, lenient.clone()));
+    let job = FileSystemMasterJobServiceServer::new(internal);
+    routes.add_service(InterceptedService::new(job, lenient.clone()));
+
+    let workers = workers::Workers(master.clone());
+    let asked = WorkerManagerMasterClientServiceServer::new(workers.clone());
+    routes.add_service(InterceptedService::new(asked, lenient.clone()));
+    let reports = WorkerManagerMasterWorkerServiceServer::new(workers);
+    routes.add_service(InterceptedService::new(reports, lenient.clone()));
+
+    let metrics = MetricsMasterClientServiceServer::new(metrics::Metrics(master.clone()));
+    routes.add_service(InterceptedService::new(metrics, lenient.clone()));
+    let version = ServiceVersionClientServiceServer::new(version::Version(master.clone()));
+    routes.add_service(version);
+    let cluster = v1::cluster_server::ClusterServer::new(cluster::Cluster(master.clone()));
+    routes.add_service(InterceptedService::new(cluster, lenient.clone()));
+    let jobs = v1::jobs_server::JobsServer::new(jobs::Jobs(master.clone()))
+        .max_decoding_message_size(MAX_MESSAGE);
+    routes.add_service(InterceptedService::new(jobs, lenient));
+    routes.routes()
+}

@@ -224,3 +224,11 @@ impl Workers {
         Workers { list, ring, local: local.iter().copied().collect(), fetched: Instant::now() }
     }
 }
+
+#[cfg(test)]
+impl Context {
+    /// Takes `workers` for what the master said.
+    pub(super) fn know(&self, workers: Workers) {
+        *self.workers.write() = Some(Arc::new(workers));
+    }
+}

@@ -360,3 +360,6 @@ fn is_final(kind: ErrorKind) -> bool {
             | ErrorKind::Unsupported
     )
 }
+
+#[cfg(test)]
+mod tests;

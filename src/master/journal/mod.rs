@@ -1,20 +1,107 @@
 //! The journal: the one way by which the master's state changes.
 //!
-//! [`Journal::commit`] answers when the entry is safe and applied, never before.
+//! [`Journal::commit`] hands an entry to Raft, which has it written to the log by a quorum (one
+//! master is a quorum of itself), then applied to the state; only then the caller gets its outcome.
+//!
+//! ```text
+//! commit → raft → log (grouped, one fdatasync) → State::apply (grouped, one batch) → outcome
+//! ```
+//!
+//! Raft's tasks have a thread of their own, with a runtime of its own: applying may wait for the
+//! disk, and no call of a client waits behind it. The state says by itself up to which entry it
+//! goes, so a restart applies only what is behind that; a checkpoint makes the state safe, after
+//! which the log is cut up to there.
 
+mod disk;
 pub mod entry;
+mod raft;
+mod segment;
 
 pub use entry::{Change, Entry, Outcome, Refusal};
 
 use crate::core::config::Master;
-use crate::core::error::{Error, Result, internal};
+use crate::core::error::{
+    Context, Error, Result, deadline_exceeded, internal, resource_exhausted, unavailable,
+};
+use crate::core::model::ByteSize;
 use crate::master::state::State;
+use disk::Log;
+use futures::StreamExt;
+use openraft::async_runtime::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use openraft::{BasicNode, ServerState, SnapshotPolicy};
+use parking_lot::Mutex;
+use raft::{Machine, Nobody, Raft};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// This master's number among the masters.
+const SELF: u64 = 1;
+/// Entries are refused when the disk has less than this left: checkpoints and the log's own tail
+/// need some room.
+const RESERVE: ByteSize = ByteSize(64 << 20);
+/// How often the space left is looked up.
+const SPACE_EVERY: Duration = Duration::from_millis(200);
+/// How long a commit may take before its caller is told that nobody knows.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// How long the start may take to become primary and to catch up with the log.
+const START: Duration = Duration::from_secs(120);
+
+/// Where and how a journal is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Memory for caches of the state.
+    pub memory: ByteSize,
+    /// Entries after which a checkpoint is made and the log is cut.
+    pub checkpoint_entries: u64,
+    /// `host:port` of this master's RPC service, as others reach it.
+    pub address: String,
+    /// Space that must be left on the disk for an entry to be taken.
+    pub reserve: ByteSize,
+    /// How long a commit may take.
+    pub deadline: Duration,
+}
+
+impl Options {
+    /// As the configuration says.
+    pub fn of(config: &Master) -> Self {
+        Options {
+            dir: config.journal_dir.clone(),
+            memory: config.metastore_cache,
+            checkpoint_entries: config.checkpoint_entries,
+            address: format!("{}:{}", config.hostname, config.rpc_port),
+            reserve: RESERVE,
+            deadline: DEADLINE,
+        }
+    }
+}
 
 /// The open journal and the state it feeds. Clones share it.
 #[derive(Clone)]
 pub struct Journal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
     state: State,
-    address: String,
+    raft: Raft,
+    waiting: Arc<AtomicUsize>,
+    syncs: Arc<AtomicU64>,
+    space: Space,
+    stop: Mutex<Option<Stop>>,
+}
+
+/// How to end the journal's thread.
+struct Stop {
+    tell: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 /// Where the journal stands.
@@ -31,73 +118,307 @@ pub struct Standing {
 }
 
 impl Journal {
-    /// Opens the journal in `config.journal_dir`, makes it a cluster of one if it is new, and
-    /// brings the state up to its end.
+    /// Opens the journal where `config` says, makes it a cluster of one if it is new, and brings
+    /// the state up to its end.
     ///
     /// # Errors
     /// When the directory cannot be used, or what it holds is damaged.
     pub async fn open(config: &Master) -> Result<Journal> {
-        let (dir, memory) = (config.journal_dir.join("state"), config.metastore_cache);
-        let address = format!("{}:{}", config.hostname, config.rpc_port);
-        let open = move || {
-            std::fs::create_dir_all(&dir)?;
-            State::open(&dir, memory)
+        Journal::open_with(Options::of(config)).await
+    }
+
+    /// The same with every choice named.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub async fn open_with(options: Options) -> Result<Journal> {
+        let start = Instant::now();
+        let (ready, opened) = oneshot::channel();
+        let (tell, told) = oneshot::channel();
+        let theirs = options.clone();
+        let body = move || run(theirs, ready, told);
+        let thread = std::thread::Builder::new().name("journal".into()).spawn(body);
+        let thread = thread.context("starting the journal's thread")?;
+        let opened = opened.await.map_err(|_| internal("the journal ended while it started"))??;
+        let inner = Inner {
+            space: Space::new(),
+            waiting: opened.log.waiting.clone(),
+            syncs: opened.log.syncs.clone(),
+            state: opened.state,
+            raft: opened.raft,
+            options,
+            stop: Mutex::new(Some(Stop { tell, thread })),
         };
-        let state =
-            tokio::task::spawn_blocking(open).await.map_err(|e| internal(e.to_string()))??;
-        Ok(Journal { state, address })
+        let journal = Journal { inner: Arc::new(inner) };
+        journal.lead().await?;
+        let took_ms = start.elapsed().as_millis() as u64;
+        tracing::info!(took_ms, applied = journal.standing().applied, "the journal is open");
+        Ok(journal)
+    }
+
+    /// Becomes primary, and applies what the log has beyond the state.
+    async fn lead(&self) -> Result<()> {
+        let Inner { raft, options, .. } = &*self.inner;
+        if !raft.is_initialized().await.map_err(stopped)? {
+            let node = BasicNode { addr: options.address.clone() };
+            let begun = raft.initialize(BTreeMap::from([(SELF, node)])).await;
+            begun.map_err(|e| internal("starting a new journal").with_source(e))?;
+        } else if raft.voter_ids().collect::<Vec<_>>() == [SELF] {
+            // Nobody else could be primary: there is no need to wait for silence.
+            raft.trigger().elect(false).await.map_err(stopped)?;
+        }
+        let leads = raft.wait(Some(START)).state(ServerState::Leader, "becoming primary").await;
+        leads.map_err(|e| unavailable("this master did not become primary").with_source(e))?;
+        let caught_up = raft.wait_for_recovery(Some(START)).await;
+        caught_up.map_err(|e| unavailable("the log was not applied in time").with_source(e))?;
+        Ok(())
     }
 
     /// The state, to be read.
     pub fn state(&self) -> &State {
-        &self.state
+        &self.inner.state
     }
 
     /// Makes `entry` safe, applies it and gives its outcome.
     ///
     /// # Errors
     /// The refusal, if the state does not allow it; `Unavailable` when this master is not the
-    /// primary or cannot say in time whether the entry is safe: the same operation id may then be
-    /// sent again; `ResourceExhausted` when the disk is full.
+    /// primary or its journal has failed; `DeadlineExceeded` when it is not known in time whether
+    /// the entry is safe: the same operation id may be sent again; `ResourceExhausted` when the
+    /// disk is full.
     pub async fn commit(&self, entry: Entry) -> Result<Outcome> {
-        let mut outcomes = self.commit_many(vec![entry]).await?;
-        outcomes.pop().ok_or_else(|| internal("the journal gave no outcome"))?
+        self.check_space()?;
+        let _waiting = Waiting::new(&self.inner.waiting, 1);
+        let kind = entry.change.name();
+        let write = self.inner.raft.client_write(Arc::new(entry));
+        let written = tokio::time::timeout(self.inner.options.deadline, write).await;
+        let written = written.map_err(|_| late(kind))?;
+        written.map_err(refused)?.data.map_err(Error::from)
     }
 
     /// The same for several entries at once, each with its own outcome. They are applied in order;
     /// others may come between them.
     ///
     /// # Errors
-    /// As [`Journal::commit`], for all of them.
+    /// As [`Journal::commit`], for all of them; some may have been applied.
     pub async fn commit_many(&self, entries: Vec<Entry>) -> Result<Vec<Result<Outcome>>> {
-        let state = self.state.clone();
-        let apply = move || {
-            let outcomes = state.apply(&entries.iter().collect::<Vec<_>>(), None)?;
-            state.checkpoint()?;
-            Ok::<_, Error>(outcomes)
+        self.check_space()?;
+        let _waiting = Waiting::new(&self.inner.waiting, entries.len());
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let write = async {
+            let entries = entries.into_iter().map(Arc::new);
+            let mut written = self.inner.raft.client_write_many(entries).await.map_err(stopped)?;
+            while let Some(result) = written.next().await {
+                let result = result.map_err(stopped)?;
+                let written = result.map_err(|error| refused(RaftError::APIError(error)))?;
+                outcomes.push(written.response.map_err(Error::from));
+            }
+            Ok::<_, Error>(())
         };
-        let outcomes = tokio::task::spawn_blocking(apply).await;
-        let outcomes = outcomes.map_err(|e| internal(e.to_string()))??;
-        Ok(outcomes.into_iter().map(|outcome| outcome.map_err(Error::from)).collect())
+        let written = tokio::time::timeout(self.inner.options.deadline, write).await;
+        written.map_err(|_| late("a group of entries"))??;
+        Ok(outcomes)
     }
 
     /// Whether this master is the primary: only then it answers clients.
     pub fn is_primary(&self) -> bool {
-        self.standing().primary
+        self.inner.raft.is_leader()
     }
 
     /// Where the journal stands.
     pub fn standing(&self) -> Standing {
-        Standing { primary: true, leader: Some(self.address.clone()), term: 1, applied: 0 }
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let address = |id: u64| {
+            if id == SELF {
+                return Some(self.inner.options.address.clone());
+            }
+            metrics.membership_config.membership().get_node(&id).map(|node| node.addr.clone())
+        };
+        Standing {
+            primary: metrics.state == ServerState::Leader && metrics.running_state.is_ok(),
+            leader: metrics.current_leader.and_then(address),
+            term: metrics.current_term,
+            applied: metrics.last_applied.map_or(0, |id| id.index),
+        }
     }
 
-    /// Stops, with everything applied safely on disk.
+    /// Syncs of the log made for entries so far; what a benchmark divides by.
+    pub fn syncs(&self) -> u64 {
+        self.inner.syncs.load(Ordering::Relaxed)
+    }
+
+    /// Makes the state safe and cuts the log, now.
+    ///
+    /// # Errors
+    /// `Unavailable` when the journal has stopped.
+    pub async fn checkpoint(&self) -> Result<()> {
+        self.inner.raft.trigger().snapshot().await.map_err(stopped)
+    }
+
+    /// Stops, with everything applied safely on disk. Later commits are `Unavailable`.
     ///
     /// # Errors
     /// When the disk fails. Nothing acknowledged is lost even then.
     pub async fn close(&self) -> Result<()> {
-        let state = self.state.clone();
-        let sync = move || state.checkpoint();
-        tokio::task::spawn_blocking(sync).await.map_err(|e| internal(e.to_string()))?
+        let Some(stop) = self.inner.stop.lock().take() else { return Ok(()) };
+        // The thread may have ended by itself.
+        let _ = stop.tell.send(());
+        let state = self.inner.state.clone();
+        let end = move || {
+            let ended = stop.thread.join();
+            ended.map_err(|_| internal("the journal's thread panicked"))?;
+            state.checkpoint()
+        };
+        tokio::task::spawn_blocking(end).await.map_err(|e| internal(e.to_string()))?
+    }
+
+    fn check_space(&self) -> Result<()> {
+        let Options { dir, reserve, .. } = &self.inner.options;
+        if self.inner.space.is_enough(dir, *reserve) {
+            return Ok(());
+        }
+        Err(resource_exhausted(format!(
+            "the disk of the journal, {}, has less than {reserve} left: free some space",
+            dir.display()
+        )))
     }
 }
+
+fn late(what: &str) -> Error {
+    deadline_exceeded(format!(
+        "{what} is not known to be safe in time; it may still be carried out: retry it with the \
+         same operation id"
+    ))
+}
+
+fn stopped(error: impl std::fmt::Display) -> Error {
+    unavailable(format!("the journal has stopped: {error}; see the master's log and restart it"))
+}
+
+fn not_primary(leader: Option<&BasicNode>) -> Error {
+    unavailable(match leader {
+        Some(node) => format!("this master is a standby; the primary is {}", node.addr),
+        None => "this master is a standby, and there is no primary now".into(),
+    })
+}
+
+fn refused(error: RaftError<raft::Types, ClientWriteError<raft::Types>>) -> Error {
+    match error {
+        RaftError::APIError(ClientWriteError::ForwardToLeader(forward)) => {
+            not_primary(forward.leader_node.as_ref())
+        }
+        RaftError::APIError(ClientWriteError::LogEntryDiscarded(_)) => {
+            unavailable("the primary changed; retry with the same operation id")
+        }
+        error => stopped(error),
+    }
+}
+
+/// Counts commits that wait, as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize, usize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize, entries: usize) -> Self {
+        count.fetch_add(entries, Ordering::Relaxed);
+        Waiting(count, entries)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
+/// Whether the disk has space, looked up now and then.
+struct Space {
+    start: Instant,
+    looked_ms: AtomicU64,
+    enough: AtomicBool,
+}
+
+impl Space {
+    fn new() -> Self {
+        Space { start: Instant::now(), looked_ms: AtomicU64::new(0), enough: AtomicBool::new(true) }
+    }
+
+    fn is_enough(&self, dir: &std::path::Path, reserve: ByteSize) -> bool {
+        // Never 0, which means "not yet".
+        let now_ms = self.start.elapsed().as_millis() as u64 + 1;
+        let looked_ms = self.looked_ms.load(Ordering::Relaxed);
+        if looked_ms == 0 || now_ms > looked_ms + SPACE_EVERY.as_millis() as u64 {
+            self.looked_ms.store(now_ms, Ordering::Relaxed);
+            // Where the space cannot be told, the write itself will show.
+            let free = disk::free_bytes(dir).unwrap_or(u64::MAX);
+            self.enough.store(free >= reserve.0, Ordering::Relaxed);
+        }
+        self.enough.load(Ordering::Relaxed)
+    }
+}
+
+/// What the journal's thread has opened.
+struct Opened {
+    state: State,
+    raft: Raft,
+    log: Arc<Log>,
+}
+
+/// The journal's thread.
+fn run(options: Options, ready: oneshot::Sender<Result<Opened>>, stop: oneshot::Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime.context("starting the journal's runtime") {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(ready.send(Err(error))),
+    };
+    runtime.block_on(async {
+        let opened = match start(&options).await {
+            Ok(opened) => opened,
+            Err(error) => return drop(ready.send(Err(error))),
+        };
+        let raft = opened.raft.clone();
+        if ready.send(Ok(opened)).is_err() {
+            return;
+        }
+        // Told to stop, or everyone who could tell is gone.
+        let _ = stop.await;
+        if let Err(error) = raft.shutdown().await {
+            tracing::warn!(%error, "the journal did not end in order");
+        }
+    });
+}
+
+async fn start(options: &Options) -> Result<Opened> {
+    let (log_dir, state_dir) = (options.dir.join("log"), options.dir.join("state"));
+    for dir in [&log_dir, &state_dir] {
+        create_private(dir).with_context(|| format!("creating {}", dir.display()))?;
+    }
+    let log = Log::open(&log_dir)?;
+    let state = State::open(&state_dir, options.memory)?;
+    let config = openraft::Config {
+        cluster_name: "goosefs".into(),
+        heartbeat_interval: 250,
+        election_timeout_min: 1000,
+        election_timeout_max: 2000,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.checkpoint_entries.max(1)),
+        max_in_snapshot_log_to_keep: 0,
+        ..Default::default()
+    };
+    let config = config.validate().map_err(|e| internal(e.to_string()))?;
+    let machine = Machine::new(state.clone())?;
+    let raft = Raft::new(SELF, Arc::new(config), Nobody, log.clone(), machine).await;
+    let raft = raft.map_err(|e| {
+        let dir = options.dir.display();
+        internal(format!("the journal in {dir} cannot be opened")).with_source(e)
+    })?;
+    Ok(Opened { state, raft, log })
+}
+
+/// The journal holds the credentials of mounts: nobody else may read it.
+fn create_private(dir: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,21 +5,48 @@
 //! of every round: its median, minimum and maximum. Absolute numbers drift from machine to machine;
 //! ratios travel.
 
+pub mod archive;
 pub mod cluster;
+pub mod cp;
 pub mod floor;
 pub mod metadata;
 pub mod report;
 pub mod start;
+pub mod tree;
 pub mod worker;
 
 pub use cluster::Scratch;
 pub use report::{Report, Row};
 
-use crate::core::error::Result;
+use crate::core::error::{Error, ErrorKind, Result};
 use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rounds of ours and the floor that a workload runs.
 pub const ROUNDS: usize = 5;
+
+/// A word to blocking work that it shall end. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Tells it.
+    pub fn tell(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Fails once it was told.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub fn check(&self) -> Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(Error::new(ErrorKind::Cancelled, "interrupted")),
+            false => Ok(()),
+        }
+    }
+}
 
 /// Runs `ours` and `floor` in turn, `rounds` times, the order swapped each time. Both return what
 /// they reached, in the same unit.

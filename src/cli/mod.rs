@@ -5,9 +5,18 @@
 
 mod bench;
 mod conf;
+mod fs;
+mod fsadmin;
 mod fuse;
 mod generate;
+mod job;
+mod load;
 mod master;
+mod masterinfo;
+mod ns;
+mod print;
+mod progress;
+mod session;
 mod version;
 
 use crate::core::config::{Config, Overrides};
@@ -74,6 +83,20 @@ enum Command {
     /// Check the configuration and do nothing else
     #[command(name = "checkConf", visible_alias = "checkconf")]
     CheckConf(conf::CheckConf),
+    /// Work with files and directories of the tree
+    Fs(fs::Fs),
+    /// Look after a cluster
+    #[command(name = "fsadmin")]
+    FsAdmin(fsadmin::FsAdmin),
+    /// List, look at and cancel jobs
+    Job(job::Jobs),
+    /// Load files into the cache, on all workers at once
+    Load(load::LoadCommand),
+    /// Say who is primary master, and who stands by
+    #[command(name = "masterinfo")]
+    MasterInfo(masterinfo::MasterInfoCommand),
+    /// Work with namespaces: under stores under a name, with policies
+    Ns(ns::Ns),
     /// Run a master
     Master(master::Master),
     /// Forget a master's journal and inode tree
@@ -102,6 +125,12 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Fuse(command) => command.run(global),
         Command::GetConf(command) => command.run(global),
         Command::CheckConf(command) => command.run(global),
+        Command::Fs(command) => command.run(global),
+        Command::FsAdmin(command) => command.run(global),
+        Command::Job(command) => command.run(global),
+        Command::Load(command) => command.run(global),
+        Command::MasterInfo(command) => command.run(global),
+        Command::Ns(command) => command.run(global),
         Command::Master(command) => command.run(global),
         Command::Format(command) => command.run(global),
         Command::Version(command) => command.run(),

@@ -1,0 +1,237 @@
+//! `goosefs fs`: one file a verb, with GooseFS's names and output shapes.
+//!
+//! A verb takes operands, does each and says so. What fails is reported at once, the others go on,
+//! and the exit code is 1 at the end.
+
+mod bytes;
+mod cached;
+mod cat;
+mod checksum;
+mod chmod;
+mod chown;
+mod copy;
+mod count;
+mod cp;
+mod du;
+mod free;
+mod glob;
+mod load_metadata;
+mod location;
+mod ls;
+mod mkdir;
+mod mount;
+mod mv;
+mod persist;
+mod pin;
+mod rm;
+mod stat;
+mod test;
+mod touch;
+mod transfer;
+mod ttl;
+mod walk;
+
+use super::print::Output;
+use super::session::Session;
+use super::{Global, load, masterinfo};
+use crate::core::error::{Error, Result};
+use crate::core::model::FsPath;
+use clap::{Args, Subcommand};
+pub(in crate::cli) use mount::{mount_json, mount_line};
+use std::process::ExitCode;
+
+/// Work with files and directories of the tree
+#[derive(Args, Debug)]
+#[command(arg_required_else_help = true)]
+#[command(after_help = "\
+Paths are absolute paths of the tree; * and ? stand for what matches there (quote them from the
+shell). A backslash before one takes it as it is.
+
+Exit codes: 0 all went well, 1 something failed, 2 the command line makes no sense.
+
+Examples:
+  goosefs fs ls -R /data
+  goosefs fs -o json ls /data | jq -r '.[].path'
+  goosefs fs cp -R file:///home/me/photos /photos")]
+pub struct Fs {
+    #[command(flatten)]
+    output: Output,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// One line a verb, in the order of the alphabet.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print the contents of files
+    Cat(cat::Cat),
+    /// Print the MD5 checksum of files
+    Checksum(checksum::Checksum),
+    /// Change the group of files and directories
+    Chgrp(chown::Chgrp),
+    /// Change the permissions of files and directories
+    Chmod(chmod::Chmod),
+    /// Change the owner, and the group, of files and directories
+    Chown(chown::Chown),
+    /// Copy files and directories from this machine into the tree
+    #[command(name = "copyFromLocal", visible_alias = "put")]
+    CopyFromLocal(cp::CopyFromLocal),
+    /// Copy files and directories from the tree to this machine
+    #[command(name = "copyToLocal", visible_alias = "get")]
+    CopyToLocal(cp::CopyToLocal),
+    /// Count files, directories and bytes
+    Count(count::Count),
+    /// Copy files and directories, within the tree and from or to this machine
+    Cp(cp::Cp),
+    /// Show how much space files take, and how much of them is cached
+    Du(du::Du),
+    /// Drop files from the cache; the under store keeps them
+    Free(free::Free),
+    /// Print how many bytes the cache can hold
+    #[command(name = "getCapacityBytes")]
+    GetCapacityBytes(bytes::GetCapacityBytes),
+    /// Print how many bytes the cache holds
+    #[command(name = "getUsedBytes")]
+    GetUsedBytes(bytes::GetUsedBytes),
+    /// Print the beginning of files
+    Head(cat::Head),
+    /// Print the host of the primary master
+    Leader(masterinfo::Leader),
+    /// Load files into the cache, on all workers at once
+    Load(load::Load),
+    /// Bring metadata of the under store into the tree
+    #[command(name = "loadMetadata", visible_alias = "sync")]
+    LoadMetadata(load_metadata::LoadMetadata),
+    /// Show which workers hold a file
+    Location(location::Location),
+    /// List files and directories
+    Ls(ls::Ls),
+    /// Say who is primary master, and who stands by
+    #[command(name = "masterInfo", visible_alias = "masterinfo")]
+    MasterInfo(masterinfo::MasterInfo),
+    /// Make directories, with their parents
+    Mkdir(mkdir::Mkdir),
+    /// Attach an under store to the tree, or list what is attached
+    Mount(mount::Mount),
+    /// Rename a file or directory
+    Mv(mv::Mv),
+    /// Copy files that are only in the cache to the under store
+    Persist(persist::Persist),
+    /// Keep files in the cache: they are never evicted
+    Pin(pin::Pin),
+    /// Delete files and directories
+    Rm(rm::Rm),
+    /// Let files and directories expire
+    #[command(name = "setTtl")]
+    SetTtl(ttl::SetTtl),
+    /// Show all that is known of files and directories
+    Stat(stat::Stat),
+    /// Print the end of files
+    Tail(cat::Tail),
+    /// Ask something of a path: the exit code is 0 for yes, 1 for no
+    Test(test::Test),
+    /// Make empty files
+    Touch(touch::Touch),
+    /// Detach an under store from the tree; its data stays where it is
+    #[command(visible_alias = "umount")]
+    Unmount(mount::Unmount),
+    /// Let pinned files be evicted again
+    Unpin(pin::Unpin),
+    /// Let files and directories live forever again
+    #[command(name = "unsetTtl")]
+    UnsetTtl(ttl::UnsetTtl),
+    /// Change the options of a mount
+    #[command(name = "updateMount")]
+    UpdateMount(mount::UpdateMount),
+}
+
+impl Fs {
+    /// Does what the verb says.
+    ///
+    /// # Errors
+    /// What keeps the verb from doing anything.
+    pub fn run(self, global: &Global) -> Result<ExitCode> {
+        let verb = self.verb;
+        Session::run(global, self.output, async |session| verb.run(session).await)
+    }
+}
+
+impl Verb {
+    async fn run(self, session: &mut Session) -> Result<()> {
+        match self {
+            Verb::Cat(verb) => verb.run(session).await,
+            Verb::Checksum(verb) => verb.run(session).await,
+            Verb::Chgrp(verb) => verb.run(session).await,
+            Verb::Chmod(verb) => verb.run(session).await,
+            Verb::Chown(verb) => verb.run(session).await,
+            Verb::CopyFromLocal(verb) => verb.run(session).await,
+            Verb::CopyToLocal(verb) => verb.run(session).await,
+            Verb::Count(verb) => verb.run(session).await,
+            Verb::Cp(verb) => verb.run(session).await,
+            Verb::Du(verb) => verb.run(session).await,
+            Verb::Free(verb) => verb.run(session).await,
+            Verb::GetCapacityBytes(verb) => verb.run(session).await,
+            Verb::GetUsedBytes(verb) => verb.run(session).await,
+            Verb::Head(verb) => verb.run(session).await,
+            Verb::Leader(verb) => verb.run(session).await,
+            Verb::Load(verb) => verb.run(session).await,
+            Verb::LoadMetadata(verb) => verb.run(session).await,
+            Verb::Location(verb) => verb.run(session).await,
+            Verb::Ls(verb) => verb.run(session).await,
+            Verb::MasterInfo(verb) => verb.run(session).await,
+            Verb::Mkdir(verb) => verb.run(session).await,
+            Verb::Mount(verb) => verb.run(session).await,
+            Verb::Mv(verb) => verb.run(session).await,
+            Verb::Persist(verb) => verb.run(session).await,
+            Verb::Pin(verb) => verb.run(session).await,
+            Verb::Rm(verb) => verb.run(session).await,
+            Verb::SetTtl(verb) => verb.run(session).await,
+            Verb::Stat(verb) => verb.run(session).await,
+            Verb::Tail(verb) => verb.run(session).await,
+            Verb::Test(verb) => verb.run(session).await,
+            Verb::Touch(verb) => verb.run(session).await,
+            Verb::Unmount(verb) => verb.run(session).await,
+            Verb::Unpin(verb) => verb.run(session).await,
+            Verb::UnsetTtl(verb) => verb.run(session).await,
+            Verb::UpdateMount(verb) => verb.run(session).await,
+        }
+    }
+}
+
+/// Does `work` for every path the operands stand for, in order. What fails is reported with
+/// `doing` before it, as in "listing /a: ...", and the others go on.
+///
+/// # Errors
+/// What `work` cannot be given, such as an output that takes no more.
+pub(in crate::cli) async fn each(
+    session: &mut Session,
+    operands: &[String],
+    doing: &str,
+    mut work: impl AsyncFnMut(&mut Session, FsPath) -> Result<()>,
+) -> Result<()> {
+    for operand in operands {
+        let paths = match glob::expand(session, operand).await {
+            Ok(paths) => paths,
+            Err(error) => {
+                session.fail(&naming(error, doing, operand));
+                continue;
+            }
+        };
+        for path in paths {
+            let name = path.clone();
+            if let Err(error) = work(session, path).await {
+                session.fail(&naming(error, doing, name.as_str()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The error with what was being done before it; the path only where the message lacks it.
+fn naming(error: Error, doing: &str, path: &str) -> Error {
+    if error.message().contains(path) && path != "/" {
+        error.context(doing)
+    } else {
+        error.context(format!("{doing} {path}"))
+    }
+}

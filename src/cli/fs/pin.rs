@@ -1,0 +1,59 @@
+//! `fs pin`, `fs unpin`.
+
+use super::each;
+use crate::cli::session::Session;
+use crate::client::SetAttributes;
+use crate::core::error::Result;
+use clap::Args;
+
+/// Keep files in the cache: they are never evicted
+///
+/// What is not in the cache yet comes in when it is first read; load it to have it there now.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  goosefs fs pin /models/current")]
+pub struct Pin {
+    /// Files, and directories with all that is below
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// Directories with all that is below, as without it
+    #[arg(short = 'R', long, hide = true)]
+    recursive: bool,
+}
+
+/// Let pinned files be evicted again
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  goosefs fs unpin /models/current")]
+pub struct Unpin {
+    /// Files, and directories with all that is below
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// Directories with all that is below, as without it
+    #[arg(short = 'R', long, hide = true)]
+    recursive: bool,
+}
+
+impl Pin {
+    pub(super) async fn run(self, session: &mut Session) -> Result<()> {
+        set(session, &self.paths, true).await
+    }
+}
+
+impl Unpin {
+    pub(super) async fn run(self, session: &mut Session) -> Result<()> {
+        set(session, &self.paths, false).await
+    }
+}
+
+async fn set(session: &mut Session, operands: &[String], pinned: bool) -> Result<()> {
+    let set = SetAttributes { pinned: Some(pinned), recursive: true, ..Default::default() };
+    let (doing, done) = if pinned { ("pinning", "pinned") } else { ("unpinning", "unpinned") };
+    each(session, operands, doing, async |session, path| {
+        session.fs.set_attributes(&path, &set).await?;
+        session.out.note(format!("File '{path}' was successfully {done}."))
+    })
+    .await
+}

@@ -1,0 +1,193 @@
+//! `fsadmin report`.
+
+use crate::cli::fs::{mount_json, mount_line};
+use crate::cli::print;
+use crate::cli::session::Session;
+use crate::core::error::Result;
+use crate::core::model::{ByteSize, WorkerInfo};
+use clap::{Args, ValueEnum};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Report on the cluster, its capacity, its under stores or its metrics
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  goosefs fsadmin report
+  goosefs fsadmin report capacity
+  goosefs fsadmin report metrics | grep Cache")]
+pub struct Report {
+    /// What to report on
+    #[arg(value_enum, default_value_t)]
+    topic: Topic,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Topic {
+    /// Masters, workers and space in short
+    #[default]
+    Summary,
+    /// Space on each worker
+    Capacity,
+    /// Under stores
+    Ufs,
+    /// Counters and gauges
+    Metrics,
+}
+
+impl Report {
+    pub(super) async fn run(self, session: &mut Session) -> Result<()> {
+        match self.topic {
+            Topic::Summary => summary(session).await,
+            Topic::Capacity => capacity(session).await,
+            Topic::Ufs => ufs(session).await,
+            Topic::Metrics => metrics(session).await,
+        }
+    }
+}
+
+async fn summary(session: &mut Session) -> Result<()> {
+    let masters = session.fs.masters().await?;
+    let capacity = session.fs.capacity().await?;
+    let free = capacity.total_bytes.saturating_sub(capacity.used_bytes);
+    if session.out.is_json() {
+        return session.out.json(&serde_json::json!({
+            "masterAddress": masters.leader,
+            "masters": masters.masters.iter().map(|m| serde_json::json!({
+                "address": m.address, "role": m.role,
+            })).collect::<Vec<_>>(),
+            "startedMs": masters.start_ms,
+            "version": masters.version,
+            "clusterId": masters.cluster_id,
+            "liveWorkers": capacity.live_workers,
+            "lostWorkers": capacity.lost_workers,
+            "totalCapacityBytes": capacity.total_bytes,
+            "usedCapacityBytes": capacity.used_bytes,
+            "freeCapacityBytes": free,
+        }));
+    }
+    let all: Vec<_> =
+        masters.masters.iter().map(|m| format!("{} ({})", m.address, m.role)).collect();
+    let lines = [
+        ("Master Address", masters.leader.clone()),
+        ("Masters", all.join(", ")),
+        ("Started", print::time(masters.start_ms)),
+        ("Uptime", uptime(masters.start_ms)),
+        ("Version", masters.version.clone()),
+        ("Cluster Id", masters.cluster_id.clone()),
+        ("Live Workers", capacity.live_workers.to_string()),
+        ("Lost Workers", capacity.lost_workers.to_string()),
+        ("Total Capacity", ByteSize(capacity.total_bytes).to_string()),
+        ("Used Capacity", ByteSize(capacity.used_bytes).to_string()),
+        ("Free Capacity", ByteSize(free).to_string()),
+    ];
+    session.out.line("GooseFS cluster summary:")?;
+    lines.iter().try_for_each(|(name, value)| session.out.line(format!("    {name}: {value}")))
+}
+
+/// How long ago `start_ms` is, in the words of GooseFS.
+fn uptime(start_ms: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+    let seconds = (now - start_ms).max(0) / 1000;
+    format!(
+        "{} day(s), {} hour(s), {} minute(s), and {} second(s)",
+        seconds / 86_400,
+        seconds / 3600 % 24,
+        seconds / 60 % 60,
+        seconds % 60
+    )
+}
+
+async fn capacity(session: &mut Session) -> Result<()> {
+    let workers = session.fs.worker_report().await?;
+    let live = || workers.iter().filter(|worker| worker.live);
+    let total: u64 = live().map(|worker| worker.capacity_bytes).sum();
+    let used: u64 = live().map(|worker| worker.used_bytes).sum();
+    if session.out.is_json() {
+        return session.out.json(&serde_json::json!({
+            "totalCapacityBytes": total,
+            "usedCapacityBytes": used,
+            "workers": workers.iter().map(worker_json).collect::<Vec<_>>(),
+        }));
+    }
+    let percent = percent(used, total);
+    session.out.line("Capacity information for all workers:")?;
+    session.out.line(format!("    Total Capacity: {}", ByteSize(total)))?;
+    session.out.line(format!("    Used Capacity: {}", ByteSize(used)))?;
+    session.out.line(format!("    Used Percentage: {percent}%"))?;
+    session.out.line(format!("    Free Percentage: {}%\n", 100 - percent))?;
+    let header = ["Worker Name", "State", "Last Heartbeat", "Capacity", "Used", "Not Persisted"];
+    session.out.table(&header, workers.iter().map(worker_row).collect(), &())
+}
+
+fn percent(part: u64, whole: u64) -> u64 {
+    (u128::from(part) * 100).checked_div(u128::from(whole)).unwrap_or(0).min(100) as u64
+}
+
+fn worker_row(worker: &WorkerInfo) -> Vec<String> {
+    let used = percent(worker.used_bytes, worker.capacity_bytes);
+    vec![
+        worker.address.to_string(),
+        if worker.live { "LIVE" } else { "LOST" }.into(),
+        format!("{}s ago", worker.last_contact_s),
+        ByteSize(worker.capacity_bytes).to_string(),
+        format!("{} ({used}%)", ByteSize(worker.used_bytes)),
+        ByteSize(worker.persist_used_bytes).to_string(),
+    ]
+}
+
+fn worker_json(worker: &WorkerInfo) -> serde_json::Value {
+    serde_json::json!({
+        "id": worker.id,
+        "address": worker.address.to_string(),
+        "live": worker.live,
+        "lastContactSec": worker.last_contact_s,
+        "startMs": worker.start_ms,
+        "capacityBytes": worker.capacity_bytes,
+        "usedBytes": worker.used_bytes,
+        "persistUsedBytes": worker.persist_used_bytes,
+    })
+}
+
+async fn ufs(session: &mut Session) -> Result<()> {
+    let mounts = session.fs.mounts().await?;
+    if session.out.is_json() {
+        return session.out.json(&mounts.iter().map(mount_json).collect::<Vec<_>>());
+    }
+    let ufs = mounts.iter().map(|m| m.ufs.len()).max().unwrap_or(0);
+    let path = mounts.iter().map(|m| m.path.as_str().len()).max().unwrap_or(0);
+    session.out.line("GooseFS under storage system information:")?;
+    mounts.iter().try_for_each(|mount| session.out.line(mount_line(mount, (ufs, path))))
+}
+
+async fn metrics(session: &mut Session) -> Result<()> {
+    let metrics = session.fs.metrics().await?;
+    if session.out.is_json() {
+        return session.out.json(&metrics);
+    }
+    for (name, value) in metrics {
+        session.out.line(format!("{name}  {value}"))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::WorkerAddress;
+
+    #[test]
+    fn a_worker_has_a_row_whatever_its_figures() {
+        let address = WorkerAddress { host: "w1".into(), rpc_port: 9203, ..Default::default() };
+        let worker = WorkerInfo {
+            address,
+            capacity_bytes: 4 << 30,
+            used_bytes: 1 << 30,
+            last_contact_s: 3,
+            live: true,
+            ..Default::default()
+        };
+        assert_eq!(worker_row(&worker), ["w1:9203", "LIVE", "3s ago", "4GB", "1GB (25%)", "0B"]);
+        let empty = WorkerInfo::default();
+        assert_eq!(worker_row(&empty)[4], "0B (0%)");
+    }
+}

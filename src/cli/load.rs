@@ -1,0 +1,70 @@
+//! `goosefs load` and `goosefs fs load`: submit a distributed load and follow it.
+
+use super::Global;
+use super::fs::each;
+use super::job::{self, Follow};
+use super::print::Output;
+use super::session::Session;
+use crate::core::error::Result;
+use clap::Args;
+use std::process::ExitCode;
+
+/// Load files into the cache, on all workers at once
+///
+/// What is cached already is passed over, so a load that was interrupted goes on where it was.
+/// Ctrl-C leaves the job running.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  goosefs load /data
+  goosefs load /demo/train --replicas 2 --progress
+  goosefs load '/data/2026-*' --detach")]
+pub struct Load {
+    /// Files, and directories with all that is below
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// Copies of each block to hold
+    #[arg(long, visible_alias = "replication", value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+    replicas: u32,
+    /// Bring only metadata into the tree
+    #[arg(long)]
+    metadata_only: bool,
+    #[command(flatten)]
+    follow: Follow,
+    /// Taken for compatibility: blocks go to the workers that the ring names
+    #[arg(long, hide = true)]
+    local: bool,
+}
+
+/// `goosefs load`.
+#[derive(Args, Debug)]
+pub struct LoadCommand {
+    #[command(flatten)]
+    load: Load,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl LoadCommand {
+    /// Loads what was asked for.
+    ///
+    /// # Errors
+    /// What keeps all of it from being loaded.
+    pub fn run(self, global: &Global) -> Result<ExitCode> {
+        let load = self.load;
+        Session::run(global, self.output, async |session| load.run(session).await)
+    }
+}
+
+impl Load {
+    pub(super) async fn run(self, session: &mut Session) -> Result<()> {
+        session.out.begin_list()?;
+        each(session, &self.paths, "loading", async |session, path| {
+            let job = session.fs.load(&path, self.replicas, self.metadata_only).await?;
+            job::follow(session, job, &self.follow).await
+        })
+        .await?;
+        session.out.end_list()
+    }
+}

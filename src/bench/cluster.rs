@@ -3,7 +3,8 @@
 
 use crate::core::config::Config;
 use crate::core::error::{Context, Result, deadline_exceeded, internal};
-use std::net::{TcpListener, TcpStream};
+use crate::core::rpc::server::free_port;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -163,15 +164,6 @@ fn blocks_dir(fallback: &Path) -> Result<PathBuf> {
     let base = if Path::new("/dev/shm").is_dir() { Path::new("/dev/shm") } else { fallback };
     let dir = tempfile::Builder::new().prefix("goosefs-bench-").tempdir_in(base);
     Ok(dir.context("making a directory for blocks")?.keep())
-}
-
-/// A port that was free a moment ago.
-///
-/// # Errors
-/// `Internal` when there is none.
-pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
-    Ok(listener.local_addr().context("finding a free port")?.port())
 }
 
 /// CPU time of a process so far, from `/proc/PID/stat` (proc(5): fields 14 and 15, in ticks).

@@ -1,6 +1,6 @@
 //! The master's calls: stat against a gRPC echo, durable creates against the disk's fdatasync.
 
-use super::{ROUNDS, Row, Scratch, alternate, cluster, floor};
+use super::{ROUNDS, Row, Scratch, alternate, floor};
 use crate::core::error::{Context, Error, Result, internal};
 use crate::core::proto::convert::pmode;
 use crate::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
@@ -9,6 +9,7 @@ use crate::core::proto::grpc::file::{
 };
 use crate::core::proto::v1::EchoRequest;
 use crate::core::proto::v1::echo_client::EchoClient;
+use crate::core::rpc::server::free_port;
 use crate::core::rpc::{Channel, Credentials, connect};
 use prost::Message;
 use std::future::Future;
@@ -163,7 +164,7 @@ struct EchoProcess {
 
 impl EchoProcess {
     fn start() -> Result<EchoProcess> {
-        let port = cluster::free_port()?;
+        let port = free_port()?;
         let binary = std::env::current_exe().context("finding this binary")?;
         let child = std::process::Command::new(binary)
             .args(["bench", "echo-server", &port.to_string()])

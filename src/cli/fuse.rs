@@ -1,25 +1,16 @@
 //! `goosefs fuse mount` and `goosefs fuse umount`, and what mount(8) runs for type `goosefs`.
 //!
-//! Mounting returns once the directory can be used. The process that serves it is this program
-//! again, in the foreground, with its words in a file; it says over its standard output when it is
-//! ready.
+//! Mounting returns once the directory can be used; see [`super::background`].
 
-use super::Global;
-use crate::core::config::Config;
-use crate::core::error::{Context, Error, ErrorKind, Result, internal, invalid_argument};
+use super::{Global, background};
+use crate::core::error::{Result, invalid_argument};
 use crate::core::model::FsPath;
 use crate::core::runtime::{logging, signals};
 use crate::fuse::{self, Mount, Options, mountpoint};
 use clap::{Args, Subcommand};
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-
-/// What the serving process says on its standard output once the directory can be used.
-const READY: &str = "mounted";
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Mount the tree as a directory of this host
 #[derive(Args, Debug)]
@@ -104,63 +95,26 @@ impl MountArgs {
             // Found out here, what is wrong can be said here.
             mountpoint::check_device()?;
             mountpoint::check(&self.dir)?;
-            return self.in_background(global, &config).map(|()| ExitCode::SUCCESS);
+            background::start(self.arguments(global), None, &config, &self.dir)?;
+            return Ok(ExitCode::SUCCESS);
         }
         logging::start(&config.node)?;
         let announce = self.announce;
         let ready = move || {
             if announce {
-                // Whoever started this may be gone; the directory is mounted all the same.
-                writeln!(std::io::stdout(), "{READY}").ok();
+                background::announce();
             }
         };
         let mount = Mount { path: self.path, dir: self.dir, options };
         super::block_on(fuse::run(config, mount, ready, signals::shutdown()))?;
         Ok(ExitCode::SUCCESS)
     }
-
-    /// Starts this program again to serve the directory, and waits until it does.
-    fn in_background(&self, global: &Global, config: &Config) -> Result<()> {
-        let (log_path, mut log) = open_log(config, &self.dir)?;
-        let said_before = log.seek(SeekFrom::End(0))?;
-        let program = std::env::current_exe().context("finding this program")?;
-        let mut server = Command::new(program)
-            .args(self.arguments(global))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log.try_clone()?)
-            // Not ended by the terminal it was started from.
-            .process_group(0)
-            .spawn()
-            .context("starting the process that serves the directory")?;
-        let output = server.stdout.take().ok_or_else(|| internal("the process has no output"))?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line)?;
-        if line.trim_end() == READY {
-            return Ok(());
-        }
-        server.wait()?;
-        log.seek(SeekFrom::Start(said_before))?;
-        let mut said = String::new();
-        log.read_to_string(&mut said).ok();
-        let last = said.lines().rev().find_map(|line| line.strip_prefix("goosefs: "));
-        Err(match last {
-            Some(last) => Error::new(ErrorKind::FailedPrecondition, last),
-            None => internal(format!("the process ended early: see {}", log_path.display())),
-        })
-    }
 }
 
 impl MountArgs {
     /// The arguments that make this program serve what these ask for.
     fn arguments(&self, global: &Global) -> Vec<OsString> {
-        let mut arguments = Vec::new();
-        if let Some(file) = &global.config {
-            arguments.extend(["--config".into(), file.into()]);
-        }
-        for (key, value) in &global.properties {
-            arguments.extend(["-D".into(), format!("{key}={value}").into()]);
-        }
+        let mut arguments = background::global_arguments(global);
         arguments.extend(["fuse", "mount", "--foreground", "--announce"].map(OsString::from));
         for list in &self.options {
             arguments.extend(["-o".into(), list.into()]);
@@ -207,21 +161,6 @@ pub fn helper_arguments(words: &[String]) -> Result<Vec<String>> {
     arguments.extend(["fuse", "mount", path, dir].map(String::from));
     arguments.extend(options);
     Ok(arguments)
-}
-
-/// The file that takes the words of the process that serves `dir`.
-fn open_log(config: &Config, dir: &Path) -> Result<(PathBuf, File)> {
-    let logs = config.node.data_dir.join("logs");
-    std::fs::create_dir_all(&logs).with_context(|| format!("making {}", logs.display()))?;
-    let name = dir.to_string_lossy().trim_matches('/').replace('/', "-");
-    let path = logs.join(format!("fuse-{name}.log"));
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .read(true)
-        .open(&path)
-        .with_context(|| format!("opening the log {}", path.display()))?;
-    Ok((path, log))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Arguments are checked here and become a [`Config`]; a command is then one call. This is the
 //! only place that prints.
 
+mod background;
 mod bench;
 mod conf;
 mod fs;
@@ -20,10 +21,11 @@ mod session;
 mod version;
 
 use crate::core::config::{Config, Overrides};
-use crate::core::error::{Context, Result, invalid_argument};
+use crate::core::error::{Context, Error, Result, invalid_argument};
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A distributed cache file system: your data lake, as fast as local disks
@@ -73,34 +75,34 @@ impl Global {
 /// One line a command. Each is a struct of its arguments with `run(self, &Global)`.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measure goosefs on this machine, against a floor taken in the same minutes
-    Bench(bench::Bench),
+    /// Run a master
+    Master(master::Master),
     /// Mount the tree as a directory of this host
     Fuse(fuse::Fuse),
+    /// Work with files and directories of the tree
+    Fs(fs::Fs),
+    /// Work with namespaces: under stores under a name, with policies
+    Ns(ns::Ns),
+    /// Load files into the cache, on all workers at once
+    Load(load::LoadCommand),
+    /// List, look at and cancel jobs
+    Job(job::Jobs),
+    /// Look after a cluster
+    #[command(name = "fsadmin")]
+    FsAdmin(fsadmin::FsAdmin),
+    /// Say who is primary master, and who stands by
+    #[command(name = "masterinfo")]
+    MasterInfo(masterinfo::MasterInfoCommand),
+    /// Forget a master's journal and inode tree
+    Format(master::Format),
     /// Print the value of a property, or of all
     #[command(name = "getConf", visible_alias = "getconf")]
     GetConf(conf::GetConf),
     /// Check the configuration and do nothing else
     #[command(name = "checkConf", visible_alias = "checkconf")]
     CheckConf(conf::CheckConf),
-    /// Work with files and directories of the tree
-    Fs(fs::Fs),
-    /// Look after a cluster
-    #[command(name = "fsadmin")]
-    FsAdmin(fsadmin::FsAdmin),
-    /// List, look at and cancel jobs
-    Job(job::Jobs),
-    /// Load files into the cache, on all workers at once
-    Load(load::LoadCommand),
-    /// Say who is primary master, and who stands by
-    #[command(name = "masterinfo")]
-    MasterInfo(masterinfo::MasterInfoCommand),
-    /// Work with namespaces: under stores under a name, with policies
-    Ns(ns::Ns),
-    /// Run a master
-    Master(master::Master),
-    /// Forget a master's journal and inode tree
-    Format(master::Format),
+    /// Measure goosefs on this machine, against a floor taken in the same minutes
+    Bench(bench::Bench),
     /// Print the version
     Version(version::Version),
     /// Write man pages and completions
@@ -111,28 +113,46 @@ enum Command {
 /// Reads the command line and does what it says. The exit code is 0 when that worked, 1 when it did
 /// not, 2 when the command line makes no sense.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    dispatch(cli).unwrap_or_else(|error| {
-        eprintln!("goosefs: {error}");
-        ExitCode::FAILURE
-    })
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match personality(&arguments) {
+        Ok(Some(instead)) => Cli::parse_from(instead),
+        Ok(None) => Cli::parse_from(arguments),
+        Err(error) => return failed(error),
+    };
+    dispatch(cli).unwrap_or_else(failed)
+}
+
+fn failed(error: Error) -> ExitCode {
+    eprintln!("goosefs: {error}");
+    ExitCode::FAILURE
+}
+
+/// Other names this binary answers to: the arguments to use in place of its own.
+fn personality(arguments: &[OsString]) -> Result<Option<Vec<String>>> {
+    let name = arguments.first().map(Path::new).and_then(Path::file_name);
+    if name.is_none_or(|name| name != "mount.goosefs") {
+        return Ok(None);
+    }
+    let words: Vec<String> =
+        arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    fuse::helper_arguments(&words).map(Some)
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match cli.command {
-        Command::Bench(command) => command.run(),
+        Command::Master(command) => command.run(global),
         Command::Fuse(command) => command.run(global),
+        Command::Fs(command) => command.run(global),
+        Command::Ns(command) => command.run(global),
+        Command::Load(command) => command.run(global),
+        Command::Job(command) => command.run(global),
+        Command::FsAdmin(command) => command.run(global),
+        Command::MasterInfo(command) => command.run(global),
+        Command::Format(command) => command.run(global),
         Command::GetConf(command) => command.run(global),
         Command::CheckConf(command) => command.run(global),
-        Command::Fs(command) => command.run(global),
-        Command::FsAdmin(command) => command.run(global),
-        Command::Job(command) => command.run(global),
-        Command::Load(command) => command.run(global),
-        Command::MasterInfo(command) => command.run(global),
-        Command::Ns(command) => command.run(global),
-        Command::Master(command) => command.run(global),
-        Command::Format(command) => command.run(global),
+        Command::Bench(command) => command.run(),
         Command::Version(command) => command.run(),
         Command::Generate(command) => command.run(),
     }

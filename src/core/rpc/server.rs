@@ -26,6 +26,15 @@ pub async fn bind(host: &str, port: u16, property: &str) -> Result<TcpListener> 
     })
 }
 
+/// A port of 127.0.0.1 that was free a moment ago, for a cluster that nobody else has to find.
+///
+/// # Errors
+/// `Internal` when there is none.
+pub fn free_port() -> Result<u16> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").context("finding a free port")?;
+    Ok(listener.local_addr().context("finding a free port")?.port())
+}
+
 /// Serves `routes` until `shutdown` ends, then lets calls in flight finish for up to `grace`.
 ///
 /// # Errors

@@ -8,7 +8,9 @@
 pub mod archive;
 pub mod cluster;
 pub mod cp;
+pub mod empty_fuse;
 pub mod floor;
+pub mod fuse;
 pub mod metadata;
 pub mod report;
 pub mod start;

@@ -1,7 +1,7 @@
 //! `goosefs bench`: pick a workload, print its report.
 
 use super::{block_on, key_value};
-use crate::bench::{Report, cp, floor, metadata, start, tree, worker};
+use crate::bench::{Report, cp, empty_fuse, floor, fuse, metadata, start, tree, worker};
 use crate::core::error::Result;
 use crate::core::model::ByteSize;
 use clap::{Subcommand, ValueEnum};
@@ -80,6 +80,11 @@ enum Workload {
     Worker(Options),
     /// Start-up time and idle memory of each role
     Start(Options),
+    /// A mounted directory against tmpfs and an empty FUSE; takes root
+    Fuse(Options),
+    /// A file system that does nothing; the floor of `fuse`, in a process of its own
+    #[command(hide = true)]
+    EmptyFuse { dir: PathBuf },
     /// Echo calls for ever; the floor of `metadata`, in a process of its own
     #[command(hide = true)]
     EchoServer { port: u16 },
@@ -103,6 +108,10 @@ impl Bench {
             Workload::Start(options) => {
                 print(&Report { rows: start::roles(&options.dir)? }, options.output);
             }
+            Workload::Fuse(options) => {
+                print(&Report { rows: fuse::all(&options.dir)? }, options.output);
+            }
+            Workload::EmptyFuse { dir } => empty_fuse::serve(&dir)?,
             Workload::EchoServer { port } => block_on(floor::serve_echo(port))?,
         }
         Ok(ExitCode::SUCCESS)

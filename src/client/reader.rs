@@ -4,7 +4,7 @@ use super::FileSystem;
 use super::block::prefetch::Prefetch;
 use super::block::{Blocks, Part};
 use crate::core::error::{Error, ErrorKind, Result};
-use crate::core::model::{ReadType, Status};
+use crate::core::model::{BlockId, ReadType, Status};
 use crate::core::rpc::lend::LentBlock;
 use bytes::{Bytes, BytesMut};
 use futures::Stream;
@@ -117,6 +117,19 @@ impl Reader {
     /// `Unavailable` when the master cannot name the workers.
     pub async fn lend(&self, index: u64) -> Result<Option<Arc<LentBlock>>> {
         self.blocks.lend(index).await
+    }
+
+    /// The same, and where a worker has to be asked, it is asked for the blocks that `also` names
+    /// too: those of files one will open next. They are kept for a moment.
+    ///
+    /// # Errors
+    /// As [`Reader::lend`].
+    pub async fn lend_with(
+        &self,
+        index: u64,
+        also: impl FnOnce() -> Vec<BlockId>,
+    ) -> Result<Option<Arc<LentBlock>>> {
+        self.blocks.lend_with(index, also).await
     }
 }
 

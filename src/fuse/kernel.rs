@@ -88,7 +88,7 @@ impl Kernel {
         let mode = match self.backings.join(ino) {
             Some(mode) => mode,
             None => {
-                let lent = if self.passthrough { opened.lend().await } else { None };
+                let lent = if self.passthrough { self.posix.lend(&opened).await } else { None };
                 self.backings.open(ino, || register(&reply, lent.as_deref()?))
             }
         };

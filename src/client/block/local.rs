@@ -69,16 +69,24 @@ impl Lender {
         worker: &WorkerInfo,
         block: BlockId,
         open_ufs: Option<OpenUfsBlockOptions>,
+        also: Vec<BlockId>,
     ) -> Result<Option<Arc<LentBlock>>> {
         if self.refused_lately(block) {
             return Ok(None);
         }
-        let question = lend::question(block, open_ufs);
+        let mut question = lend::question(block, open_ufs);
+        question.also = self.missing(also);
         let asking = self.converse(&worker.address.domain_socket, &question);
         let lent = tokio::time::timeout(PATIENCE, asking)
             .await
             .map_err(|_| internal("the worker does not answer on its lending socket"))
             .flatten();
+        let lent = lent.map(|lent| {
+            for (id, block) in lent.also {
+                self.keep(context, id, Arc::new(block));
+            }
+            lent.block
+        });
         match lent {
             Ok(Some(lent)) => {
                 let lent = Arc::new(lent);
@@ -96,15 +104,18 @@ impl Lender {
         }
     }
 
+    /// Those of `blocks` that are not here, as many as one question may name.
+    fn missing(&self, blocks: Vec<BlockId>) -> Vec<i64> {
+        let state = self.state.lock();
+        let missing = blocks.into_iter().filter(|block| !state.lent.contains_key(block));
+        missing.map(|block| block.0).take(lend::MOST_ALSO).collect()
+    }
+
     /// One question on an idle socket, or on a new one when that turns out to be closed.
-    async fn converse(
-        &self,
-        socket: &str,
-        question: &lend::LendRequest,
-    ) -> Result<Option<LentBlock>> {
+    async fn converse(&self, socket: &str, question: &lend::LendRequest) -> Result<lend::Lent> {
         let idle = self.state.lock().idle.get_mut(socket).and_then(Vec::pop);
         if let Some(mut stream) = idle
-            && let Ok(lent) = lend::request_async(&mut stream, question).await
+            && let Ok(lent) = lend::request_with(&mut stream, question).await
         {
             self.put_back(socket, stream);
             return Ok(lent);
@@ -112,7 +123,7 @@ impl Lender {
         let mut stream = UnixStream::connect(socket)
             .await
             .with_context(|| format!("the worker's lending socket {socket}"))?;
-        let lent = lend::request_async(&mut stream, question).await?;
+        let lent = lend::request_with(&mut stream, question).await?;
         self.put_back(socket, stream);
         Ok(lent)
     }

@@ -15,7 +15,7 @@ mod upload;
 use super::FileSystem;
 use super::context::Context;
 use crate::core::error::{Error, ErrorKind, Result, unavailable};
-use crate::core::model::{BlockStatus, FsPath, Status, WorkerInfo};
+use crate::core::model::{BlockId, BlockStatus, FsPath, Status, WorkerInfo};
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::block::ReadRequest;
 use crate::core::rpc::Channel;
@@ -92,6 +92,15 @@ impl Blocks {
 
     /// The file of block `index`, where a worker on this host has it whole.
     pub(super) async fn lend(&self, index: u64) -> Result<Option<Arc<LentBlock>>> {
+        self.lend_with(index, Vec::new).await
+    }
+
+    /// The same; where the worker has to be asked, it is asked for the blocks that `also` names too.
+    pub(super) async fn lend_with(
+        &self,
+        index: u64,
+        also: impl FnOnce() -> Vec<BlockId>,
+    ) -> Result<Option<Arc<LentBlock>>> {
         if !self.context().config.client.short_circuit || self.no_cache {
             return Ok(None);
         }
@@ -106,7 +115,8 @@ impl Blocks {
             .find(|w| workers.local.contains(&w.id) && !w.address.domain_socket.is_empty());
         let Some(worker) = local else { return Ok(None) };
         let open_ufs = self.open_ufs(&status, &block);
-        let lent = self.context().lender.ask(self.context(), &worker, block.id, open_ufs).await;
+        let lender = &self.context().lender;
+        let lent = lender.ask(self.context(), &worker, block.id, open_ufs, also()).await;
         match lent {
             Ok(lent) => Ok(lent.filter(|lent| lent.length == block.length)),
             Err(error) => {

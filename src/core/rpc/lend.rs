@@ -5,6 +5,9 @@
 //! byte of the answer (`SCM_RIGHTS`). It stays good for as long as the client keeps it: a block's
 //! file never changes once it is whole, and one that is evicted is unlinked, not truncated.
 //!
+//! A client that opens a file of a directory soon opens the next: a question can name blocks that it
+//! would take too, and the answer brings those that are whole at no further cost.
+//!
 //! The client's side exists twice, for a blocking socket (threads that serve the kernel) and for
 //! tokio's.
 
@@ -21,6 +24,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 
 /// The longest frame either side takes, in bytes.
 const MAX_FRAME: usize = 64 << 10;
+/// Blocks that one question may name beside the one it is about. The kernel passes at most 253
+/// descriptors at a time.
+pub const MOST_ALSO: usize = 128;
 
 /// A client's question: may I have this block's file?
 #[derive(Clone, PartialEq, prost::Message)]
@@ -32,6 +38,9 @@ pub struct LendRequest {
     /// at once either way and fills behind.
     #[prost(message, optional, tag = "2")]
     pub open_ufs: Option<OpenUfsBlockOptions>,
+    /// Blocks to lend with it where they are whole; never filled, and at most [`MOST_ALSO`].
+    #[prost(int64, repeated, tag = "3")]
+    pub also: Vec<i64>,
 }
 
 /// A worker's answer.
@@ -46,6 +55,20 @@ struct LendReply {
     /// Why the question was refused; empty where the block merely is not whole here.
     #[prost(string, tag = "3")]
     refused: String,
+    /// Blocks that are lent beside it; their descriptors follow in this order.
+    #[prost(message, repeated, tag = "4")]
+    also: Vec<AlsoLent>,
+}
+
+/// A block that is lent though the question was about another.
+#[derive(Clone, PartialEq, prost::Message)]
+struct AlsoLent {
+    /// The block's id.
+    #[prost(int64, tag = "1")]
+    block_id: i64,
+    /// Its length.
+    #[prost(uint64, tag = "2")]
+    length: u64,
 }
 
 /// A block's file, open for reading: the block is its first `length` bytes.
@@ -55,6 +78,15 @@ pub struct LentBlock {
     pub file: File,
     /// The block's length in bytes.
     pub length: u64,
+}
+
+/// What a worker lends in answer to one question.
+#[derive(Debug, Default)]
+pub struct Lent {
+    /// The block the question was about; none when it is not whole there.
+    pub block: Option<LentBlock>,
+    /// The others it named that are.
+    pub also: Vec<(BlockId, LentBlock)>,
 }
 
 /// Asks the worker at the other end of `stream` for a block. None when the block is not whole there.
@@ -71,7 +103,7 @@ pub fn request(stream: &UnixStream, request: &LendRequest) -> Result<Option<Lent
             return Err(gone(std::io::ErrorKind::UnexpectedEof.into()));
         }
     }
-    received.block()
+    Ok(received.lent()?.block)
 }
 
 /// The same for a socket of tokio's.
@@ -82,6 +114,17 @@ pub async fn request_async(
     stream: &mut tokio::net::UnixStream,
     request: &LendRequest,
 ) -> Result<Option<LentBlock>> {
+    Ok(request_with(stream, request).await?.block)
+}
+
+/// The same with what comes beside the block.
+///
+/// # Errors
+/// As [`request_async`].
+pub async fn request_with(
+    stream: &mut tokio::net::UnixStream,
+    request: &LendRequest,
+) -> Result<Lent> {
     stream.write_all(&frame(request)).await.map_err(gone)?;
     let mut received = Received::default();
     while !received.is_whole()? {
@@ -90,7 +133,7 @@ pub async fn request_async(
             return Err(gone(std::io::ErrorKind::UnexpectedEof.into()));
         }
     }
-    received.block()
+    received.lent()
 }
 
 /// The next question on a client's connection; none once the client has hung up.
@@ -115,9 +158,22 @@ pub async fn receive(stream: &mut tokio::net::UnixStream) -> Result<Option<LendR
 /// # Errors
 /// `Unavailable` when the client is gone.
 pub async fn reply(stream: &mut tokio::net::UnixStream, block: Option<&LentBlock>) -> Result<()> {
-    let frame = frame(&answer(block));
-    let fd = block.map(|block| block.file.as_fd());
-    let first = || send(stream.as_fd(), &frame, fd);
+    reply_with(stream, block, &[]).await
+}
+
+/// The same, with other blocks that the question named.
+///
+/// # Errors
+/// `Unavailable` when the client is gone.
+pub async fn reply_with(
+    stream: &mut tokio::net::UnixStream,
+    block: Option<&LentBlock>,
+    also: &[(BlockId, LentBlock)],
+) -> Result<()> {
+    let frame = frame(&answer(block, also));
+    let blocks = block.into_iter().chain(also.iter().map(|(_, block)| block));
+    let fds: Vec<_> = blocks.map(|block| block.file.as_fd()).collect();
+    let first = || send(stream.as_fd(), &frame, &fds);
     let sent = stream.async_io(Interest::WRITABLE, first).await.map_err(gone)?;
     stream.write_all(&frame[sent..]).await.map_err(gone)
 }
@@ -133,14 +189,18 @@ pub async fn refuse(stream: &mut tokio::net::UnixStream, why: &str) -> Result<()
 
 /// A question for `block`, with how to fill it where it is missing.
 pub fn question(block: BlockId, open_ufs: Option<OpenUfsBlockOptions>) -> LendRequest {
-    LendRequest { block_id: block.0, open_ufs }
+    LendRequest { block_id: block.0, open_ufs, also: Vec::new() }
 }
 
-fn answer(block: Option<&LentBlock>) -> LendReply {
+fn answer(block: Option<&LentBlock>, also: &[(BlockId, LentBlock)]) -> LendReply {
     LendReply {
         lent: block.is_some(),
         length: block.map_or(0, |block| block.length),
         refused: String::new(),
+        also: also
+            .iter()
+            .map(|(id, block)| AlsoLent { block_id: id.0, length: block.length })
+            .collect(),
     }
 }
 
@@ -168,17 +228,14 @@ fn gone(error: std::io::Error) -> Error {
     unavailable("the other end of the lending socket is gone").with_source(error)
 }
 
-/// Sends as much of `frame` as fits, the descriptor with its first byte.
-fn send(
-    socket: BorrowedFd<'_>,
-    frame: &[u8],
-    fd: Option<BorrowedFd<'_>>,
-) -> std::io::Result<usize> {
-    let fds = fd.map(|fd| [fd.as_raw_fd()]);
-    let rights: Vec<_> = fds.iter().map(|fds| ControlMessage::ScmRights(fds)).collect();
+/// Sends as much of `frame` as fits, the descriptors with its first byte.
+fn send(socket: BorrowedFd<'_>, frame: &[u8], fds: &[BorrowedFd<'_>]) -> std::io::Result<usize> {
+    let fds: Vec<_> = fds.iter().map(|fd| fd.as_raw_fd()).collect();
+    let rights = [ControlMessage::ScmRights(&fds)];
+    let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
     let data = [IoSlice::new(frame)];
     let sent =
-        sendmsg::<UnixAddr>(socket.as_raw_fd(), &data, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        sendmsg::<UnixAddr>(socket.as_raw_fd(), &data, rights, MsgFlags::MSG_NOSIGNAL, None)?;
     Ok(sent)
 }
 
@@ -186,7 +243,7 @@ fn send(
 #[derive(Default)]
 struct Received {
     bytes: Vec<u8>,
-    fd: Option<OwnedFd>,
+    fds: Vec<OwnedFd>,
 }
 
 impl Received {
@@ -194,7 +251,11 @@ impl Received {
     fn step(&mut self, socket: BorrowedFd<'_>) -> std::io::Result<usize> {
         let mut buffer = [0; 1024];
         let wanted = self.missing().min(buffer.len());
-        let mut control = nix::cmsg_space!([std::os::fd::RawFd; 1]);
+        // They come with the first byte, whatever is read of the frame with it.
+        let mut control = match self.bytes.is_empty() {
+            true => nix::cmsg_space!([std::os::fd::RawFd; 1 + MOST_ALSO]),
+            false => Vec::new(),
+        };
         let (count, fds) = {
             let mut data = [IoSliceMut::new(&mut buffer[..wanted])];
             let message = recvmsg::<UnixAddr>(
@@ -214,7 +275,7 @@ impl Received {
         for fd in fds {
             // SAFETY: the kernel has just installed this descriptor for us, and nobody else knows
             // its number; owning it here is what closes it.
-            self.fd = Some(unsafe { OwnedFd::from_raw_fd(fd) });
+            self.fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
         }
         self.bytes.extend_from_slice(&buffer[..count]);
         Ok(count)
@@ -237,20 +298,26 @@ impl Received {
         }
     }
 
-    fn block(self) -> Result<Option<LentBlock>> {
+    fn lent(self) -> Result<Lent> {
         let reply = LendReply::decode(&self.bytes[4..])
             .map_err(malformed)
             .context("the worker's answer on the lending socket")?;
         if !reply.refused.is_empty() {
             return Err(Error::new(ErrorKind::PermissionDenied, reply.refused));
         }
-        match (reply.lent, self.fd) {
-            (false, _) => Ok(None),
-            (true, Some(fd)) => Ok(Some(LentBlock { file: fd.into(), length: reply.length })),
-            (true, None) => {
-                Err(internal("the worker lent a block but no descriptor came with the answer"))
-            }
+        if self.fds.len() != usize::from(reply.lent) + reply.also.len() {
+            return Err(internal("the worker's answer has not as many descriptors as it says"));
         }
+        let mut files = self.fds.into_iter().map(File::from);
+        let mut lent = Lent::default();
+        if reply.lent {
+            lent.block = files.next().map(|file| LentBlock { file, length: reply.length });
+        }
+        let also = reply.also.into_iter().zip(files);
+        lent.also = also
+            .map(|(also, file)| (BlockId(also.block_id), LentBlock { file, length: also.length }))
+            .collect();
+        Ok(lent)
     }
 }
 
@@ -284,6 +351,27 @@ mod tests {
         std::os::unix::fs::FileExt::read_exact_at(&lent.file, &mut bytes, 0).unwrap();
         assert_eq!((&bytes, lent.length), (b"goose", 5));
         assert!(receive(&mut server).await.unwrap().is_none(), "the client has hung up");
+    }
+
+    #[tokio::test]
+    async fn others_come_along_where_they_are_whole() {
+        let (mut client, mut server) = tokio::net::UnixStream::pair().unwrap();
+        let serve = async {
+            let also = receive(&mut server).await.unwrap().unwrap().also;
+            let also: Vec<_> = also.into_iter().map(|id| (BlockId(id), block())).collect();
+            reply_with(&mut server, None, &also).await.unwrap();
+        };
+        let also: Vec<i64> = (0..MOST_ALSO as i64).collect();
+        let question = LendRequest { also, ..question(BlockId(999), None) };
+        let ((), lent) = tokio::join!(serve, request_with(&mut client, &question));
+        let lent = lent.unwrap();
+        assert!(lent.block.is_none());
+        assert_eq!(lent.also.len(), MOST_ALSO);
+        for (place, (id, block)) in lent.also.iter().enumerate() {
+            let mut bytes = [0; 5];
+            std::os::unix::fs::FileExt::read_exact_at(&block.file, &mut bytes, 0).unwrap();
+            assert_eq!((id.0, &bytes), (place as i64, b"goose"));
+        }
     }
 
     #[tokio::test]

@@ -2,10 +2,11 @@
 
 use super::{COMPLETING, Posix};
 use crate::client::{OpenOptions, Reader};
-use crate::core::rpc::lend::LentBlock;
+use crate::core::model::{BlockId, Status};
+use crate::core::rpc::lend::{LentBlock, MOST_ALSO};
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Handle, Read};
-use crate::fuse::inodes::Known;
+use crate::fuse::inodes::{Known, number};
 use bytes::Bytes;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 /// How long an open waits for a worker to lend a block before it goes without.
 const LENDING: Duration = Duration::from_secs(1);
+/// Files up to this are borrowed ahead: a descriptor that is kept keeps the space of its block.
+const SMALL_FILE: u64 = 1 << 20;
 
 /// A file about to be read.
 pub struct Opened {
@@ -20,18 +23,6 @@ pub struct Opened {
     pub known: Arc<Known>,
     /// Reads it.
     pub reader: Reader,
-}
-
-impl Opened {
-    /// The file that holds all its bytes, if it is one block and this host's worker has it whole.
-    pub async fn lend(&self) -> Option<Arc<LentBlock>> {
-        let status = &self.known.status;
-        if status.block_count() != 1 {
-            return None;
-        }
-        let lent = tokio::time::timeout(LENDING, self.reader.lend(0)).await;
-        lent.ok()?.ok()?.filter(|block| block.length == status.length)
-    }
 }
 
 impl Posix {
@@ -64,6 +55,30 @@ impl Posix {
         let options = OpenOptions { read_ahead, ..OpenOptions::default() };
         let reader = self.files.open_status(known.status.clone(), &options)?;
         Ok(Opened { known, reader })
+    }
+
+    /// The file that holds all bytes of what was opened, if that is one block and this host's worker
+    /// has it whole.
+    pub async fn lend(&self, opened: &Opened) -> Option<Arc<LentBlock>> {
+        let status = &opened.known.status;
+        if status.block_count() != 1 {
+            return None;
+        }
+        let next = || self.next_blocks(number(status.id));
+        let lent = tokio::time::timeout(LENDING, opened.reader.lend_with(0, next)).await;
+        lent.ok()?.ok()?.filter(|block| block.length == status.length)
+    }
+
+    /// Blocks of the small files that come after `ino` in its directory: who opens one file opens the
+    /// next.
+    fn next_blocks(&self, ino: u64) -> Vec<BlockId> {
+        let Some(listing) = self.inodes.listing(self.inodes.parent(ino)) else { return Vec::new() };
+        let small = |status: &Status| {
+            status.block_count() == 1 && status.length <= SMALL_FILE && status.completed
+        };
+        let next = listing.after(ino).iter().map(|entry| &entry.known.status);
+        let blocks = next.filter(|status| small(status)).map(|status| status.id.block(0));
+        blocks.take(MOST_ALSO).collect()
     }
 
     /// A handle for reading through us.

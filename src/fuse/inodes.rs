@@ -25,6 +25,8 @@ pub const ROOT: u64 = 1;
 const FIRST: u64 = 3;
 /// A full table looks for expired nodes no more often than this.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How long what was known of a deleted file is kept while it is open.
+const DELETED: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// What is known of a file: its status and the owner's numbers on this host.
 #[derive(Debug, Default)]
@@ -98,8 +100,10 @@ pub enum Child {
 /// Something the kernel must not trust any more.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Stale {
-    /// The attributes and listing of an inode.
+    /// The attributes of an inode.
     Inode(u64),
+    /// The attributes and the entries of a directory.
+    Listing(u64),
     /// A name in a directory.
     Name(u64, Arc<str>),
 }
@@ -166,7 +170,14 @@ impl Inodes {
 
     /// What is known of `ino`, if it may be trusted.
     pub fn known(&self, ino: u64) -> Option<Found> {
-        self.table.lock().nodes.get(&ino)?.found(ino, Instant::now())
+        let table = self.table.lock();
+        table.nodes.get(&ino).filter(|node| node.linked)?.found(ino, Instant::now())
+    }
+
+    /// What was known last of `ino`, if it was deleted and is still open.
+    pub fn deleted(&self, ino: u64) -> Option<Found> {
+        let table = self.table.lock();
+        table.nodes.get(&ino).filter(|node| !node.linked)?.found(ino, Instant::now())
     }
 
     /// What `name` in `parent` stands for; the kernel then holds one more reference to it.
@@ -399,6 +410,18 @@ impl Inodes {
         self.table.lock().unlink(parent, name);
     }
 
+    /// Another file is made in the place of `ino`. The kernel goes on using the old number until it
+    /// is told that it is stale.
+    pub fn replaced(&self, ino: u64) {
+        let mut table = self.table.lock();
+        table.changes += 1;
+        let Some(node) = table.nodes.get(&ino).filter(|node| node.linked) else { return };
+        let (parent, name) = (node.parent, node.name.clone());
+        table.unlink(parent, &name);
+        table.doubt(parent, &mut Vec::new());
+        table.unlearn(ino);
+    }
+
     /// `name` in `parent` was deleted through this mount.
     pub fn removed(&self, parent: u64, name: &str) {
         let mut table = self.table.lock();
@@ -444,7 +467,7 @@ impl Inodes {
             let Some(directory) = &mut node.directory else { continue };
             if directory.shown.is_some_and(|until| until <= now) {
                 directory.shown = None;
-                stale.push(Stale::Inode(ino));
+                stale.push(Stale::Listing(ino));
             }
         }
         loop {
@@ -500,6 +523,8 @@ impl Table {
             if node.linked {
                 self.unlink(old_parent, &old_name);
             }
+            // What is known of it says where it was.
+            self.unlearn(ino);
         }
         self.unlink(parent, &name);
         let Some(directory) = self.nodes.get_mut(&parent).map(Node::directory) else { return };
@@ -514,9 +539,18 @@ impl Table {
         let Some(ino) = directory.names.remove(name) else { return };
         let Some(node) = self.nodes.get_mut(&ino) else { return };
         node.linked = false;
+        if let Some((_, expires)) = &mut node.known {
+            // For those who have it open: nothing about it will change any more.
+            *expires = Instant::now() + DELETED;
+        }
         if node.lookups == 0 && node.directory.is_none() {
             self.remove(ino);
         }
+    }
+
+    fn unlearn(&mut self, ino: u64) {
+        let known = self.nodes.get_mut(&ino).and_then(|node| node.known.take());
+        self.known -= usize::from(known.is_some());
     }
 
     fn remove(&mut self, ino: u64) {
@@ -540,9 +574,12 @@ impl Table {
 
     fn doubt(&mut self, ino: u64, stale: &mut Vec<Stale>) {
         self.drop_listing(ino);
-        let Some(node) = self.nodes.get_mut(&ino) else { return };
-        self.known -= usize::from(node.known.take().is_some());
-        stale.push(Stale::Inode(ino));
+        let Some(node) = self.nodes.get(&ino).filter(|node| node.linked) else { return };
+        stale.push(match node.directory {
+            Some(_) => Stale::Listing(ino),
+            None => Stale::Inode(ino),
+        });
+        self.unlearn(ino);
     }
 
     fn doubt_below(&mut self, top: u64, stale: &mut Vec<Stale>) {

@@ -88,7 +88,9 @@ async fn follow(posix: &Posix, queue: &mpsc::Sender<Vec<Stale>>) {
 fn tell(notifier: &Notifier, stale: &[Stale]) {
     for item in stale {
         let told = match item {
-            Stale::Inode(ino) => notifier.inval_inode(INodeNo(*ino), 0, 0),
+            // A file's bytes never change: the kernel may keep its pages.
+            Stale::Inode(ino) => notifier.inval_inode(INodeNo(*ino), -1, 0),
+            Stale::Listing(ino) => notifier.inval_inode(INodeNo(*ino), 0, 0),
             Stale::Name(parent, name) => {
                 notifier.inval_entry(INodeNo(*parent), OsStr::new(&**name))
             }

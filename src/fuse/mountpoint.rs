@@ -113,9 +113,14 @@ pub fn mount_failed(error: std::io::Error, dir: &Path) -> Error {
 /// `InvalidArgument` when nothing of FUSE is mounted there, `PermissionDenied` when this user may
 /// not unmount it.
 pub fn unmount(dir: &Path) -> Result<()> {
-    // Not canonicalize: it would ask the dead process.
     let shown = dir.display();
-    let absolute = std::path::absolute(dir).with_context(|| format!("mount point {shown}"))?;
+    let mut absolute = std::path::absolute(dir).with_context(|| format!("mount point {shown}"))?;
+    // Only the parent: the directory itself would ask the process behind it, which may be dead.
+    if let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name())
+        && let Ok(parent) = parent.canonicalize()
+    {
+        absolute = parent.join(name);
+    }
     if !is_fuse(&absolute) {
         return Err(invalid_argument(format!("no FUSE file system is mounted on {shown}")));
     }

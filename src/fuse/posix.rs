@@ -192,7 +192,8 @@ impl Posix {
 
     /// The attributes of `ino`; none where the master has to be asked.
     pub fn attributes_now(&self, ino: u64) -> Option<Entry> {
-        self.inodes.known(ino).map(|found| self.entry(&found))
+        let found = self.inodes.known(ino).or_else(|| self.inodes.deleted(ino));
+        found.map(|found| self.entry(&found))
     }
 
     /// The attributes of `ino`.

@@ -64,12 +64,27 @@ fn a_file_that_is_replaced_is_another_inode_and_the_old_one_is_stale() {
 }
 
 #[test]
+fn a_deleted_file_that_is_open_is_known_until_the_kernel_lets_go() {
+    let inodes = inodes();
+    let f = place(&inodes, ROOT, "/data/f", 10);
+    inodes.removed(ROOT, "f");
+    assert!(inodes.known(f).is_none() && inodes.deleted(f).is_some());
+    inodes.changed(&FsPath::parse("/data/f").unwrap(), false);
+    assert!(inodes.deleted(f).is_some());
+    inodes.forget(f, 1);
+    assert!(inodes.deleted(f).is_none());
+    let g = place(&inodes, ROOT, "/data/g", 11);
+    inodes.replaced(g);
+    assert!(inodes.deleted(g).is_none(), "the kernel must look it up anew");
+}
+
+#[test]
 fn a_change_is_dropped_here_and_named_for_the_kernel() {
     let inodes = inodes();
     let a = place(&inodes, ROOT, "/data/a", 10);
     let f = place(&inodes, a, "/data/a/f", 11);
     let stale = inodes.changed(&FsPath::parse("/data/a/f").unwrap(), false);
-    assert!(stale.contains(&Stale::Inode(a)), "its listing: {stale:?}");
+    assert!(stale.contains(&Stale::Listing(a)), "its listing: {stale:?}");
     assert!(stale.contains(&Stale::Inode(f)));
     assert!(stale.contains(&Stale::Name(a, "f".into())));
     assert!(inodes.known(f).is_none());
@@ -125,7 +140,7 @@ fn what_nobody_holds_goes_and_what_the_kernel_holds_stays() {
 fn the_kernel_is_told_when_a_listing_it_caches_has_expired() {
     let inodes = Inodes::new(FsPath::root(), Duration::ZERO, 1000);
     inodes.place_listing(ROOT, vec![known("/a", 10)], inodes.ticket());
-    assert_eq!(inodes.sweep(), [Stale::Inode(ROOT)]);
+    assert_eq!(inodes.sweep(), [Stale::Listing(ROOT)]);
     assert_eq!(inodes.sweep(), []);
 }
 

@@ -197,8 +197,7 @@ impl Posix {
             _ => {}
         }
         let writer = self.new_file(&path, write.known.status.mode, caller).await?;
-        // The kernel goes on with the old number until the file is closed and looked up again.
-        self.inodes.removed(self.inodes.parent(write.ino), path.name());
+        self.inodes.replaced(write.ino);
         Ok(Box::new(writer))
     }
 

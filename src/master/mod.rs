@@ -20,10 +20,12 @@ pub mod state;
 pub mod stores;
 pub mod sync;
 pub mod watches;
+mod web;
 pub mod workers;
 
 use crate::core::config::{Config, os_user};
-use crate::core::error::{Context, Result, unavailable};
+use crate::core::error::{Context, Result, failed_precondition, unavailable};
+use crate::core::metrics::{Counter, Metrics as Counts, names};
 use crate::core::proto::v1;
 use crate::core::rpc::{self, Sessions};
 use crate::core::runtime::{Clock, Duties, Group};
@@ -44,7 +46,7 @@ use workers::Registry;
 mod tests;
 
 /// How long calls in flight may take to end when the master stops.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
 /// How often the master looks whether it is primary.
 const ROLE_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -59,6 +61,9 @@ pub struct Master {
     pub(in crate::master) persister: Persister,
     pub(in crate::master) metrics: Metrics,
     pub(in crate::master) duties: Duties,
+    /// What this process counts, and the calls among it.
+    pub(in crate::master) counts: Counts,
+    calls: Counter,
     /// Primary, and ready: what an earlier primary left unfinished has been taken up.
     ready: AtomicBool,
     group: Group,
@@ -75,11 +80,14 @@ pub async fn run(
 ) -> Result<()> {
     let (host, port) = (config.master.bind_host.clone(), config.master.rpc_port);
     let listener = rpc::server::bind(&host, port, "goosefs.master.rpc.port").await?;
+    let web_port = config.master.web_port;
+    let page = rpc::server::bind(&host, web_port, "goosefs.master.web.port").await?;
     let journal = Journal::open(&config.master).await.context("opening the journal")?;
     let group = Group::new("master");
     let master = Master::new(config, journal, group.clone());
     group.spawn_until_stop("role", lead(master.clone()));
     duties::start(&master, &master.duties, &group);
+    web::show(&master, page, &group);
 
     let simple = master.config.security.authentication.eq_ignore_ascii_case("SIMPLE");
     let routes = service::routes(&master, &Sessions::new(simple));
@@ -98,8 +106,16 @@ pub async fn run(
 /// Forgets everything a master keeps: the journal and the tree. Under stores are not touched.
 ///
 /// # Errors
-/// When the directory cannot be removed.
+/// When a master runs on it, or the directory cannot be removed.
 pub fn format(config: &Config) -> Result<()> {
+    let (host, port) = (config.master.bind_host.as_str(), config.master.rpc_port);
+    if let Err(error) = std::net::TcpListener::bind((host, port))
+        && error.kind() == std::io::ErrorKind::AddrInUse
+    {
+        return Err(failed_precondition(format!(
+            "a master listens on {host}:{port}: stop it before its journal is removed"
+        )));
+    }
     let dir = &config.master.journal_dir;
     match std::fs::remove_dir_all(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -119,7 +135,10 @@ async fn lead(master: Arc<Master>) {
                     let address = master.address();
                     tracing::info!(%address, "primary: serving");
                 }
-                Err(error) => tracing::warn!(%error, "not ready yet"),
+                Err(error) => {
+                    tracing::warn!(%error, "not ready yet");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
             }
         } else if !leads && ready {
             master.ready.store(false, Ordering::Release);
@@ -132,6 +151,7 @@ async fn lead(master: Arc<Master>) {
 impl Master {
     fn new(config: Config, journal: Journal, group: Group) -> Arc<Master> {
         let clock = Clock::default();
+        let counts = Counts::default();
         let workers = Registry::new(config.master.worker_timeout);
         let files = FileSystem::new(
             &config,
@@ -158,6 +178,8 @@ impl Master {
             jobs,
             persister,
             metrics: Metrics::default(),
+            calls: counts.counter(&names::MASTER_CALLS),
+            counts,
             duties: Duties::default(),
             ready: AtomicBool::new(false),
             group,
@@ -171,6 +193,7 @@ impl Master {
 
     /// Refuses what only the primary may answer.
     fn check_primary(&self) -> Result<()> {
+        self.calls.inc();
         if self.is_primary() {
             return Ok(());
         }

@@ -37,6 +37,8 @@ const PARALLEL: usize = 32;
 const PAUSE: Duration = Duration::from_secs(60);
 /// How often a sync that lost a race with a change begins again.
 const TRIES: usize = 5;
+/// Time enough for the clock to move on.
+const A_MOMENT: Duration = Duration::from_millis(2);
 
 /// How fresh an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,7 +174,8 @@ impl FileSystem {
                 let text = format!("{} is a file, so there is no {path}", above.path);
                 return Err(crate::core::error::Error::new(ErrorKind::NotDirectory, text));
             }
-            if !above.is_persisted() {
+            // Below what is only here the store has nothing, unless somebody insists.
+            if !above.is_persisted() && freshness == Freshness::Known {
                 return Ok(None);
             }
             let next = above.path.join(&name)?;
@@ -186,6 +189,7 @@ impl FileSystem {
                 self.sync.absent.insert(next, asked_ms);
                 return Ok(None);
             };
+            self.mark_persisted(&above.path).await?;
             match self.take_in(&next, Some(found), asked_ms).await? {
                 Some(status) => above = status,
                 None => return Ok(None),
@@ -245,6 +249,7 @@ impl FileSystem {
                 }
                 // Something was removed in this directory since we asked: ask again.
                 Err(error) if error.kind() == ErrorKind::Aborted => {
+                    tokio::time::sleep(A_MOMENT).await;
                     asked_ms = self.clock.now_ms();
                     found = self.ask(path).await?;
                 }
@@ -311,7 +316,9 @@ impl FileSystem {
                 Err(error) => return Err(error),
             };
             match self.merge(directory, listing, listed_ms).await {
-                Err(error) if error.kind() == ErrorKind::Aborted => {}
+                Err(error) if error.kind() == ErrorKind::Aborted => {
+                    tokio::time::sleep(A_MOMENT).await;
+                }
                 other => return other,
             }
         }

@@ -188,7 +188,7 @@ impl FileSystem {
     }
 
     /// Notes that the under store has the directory at `path` and all above it.
-    pub(super) async fn mark_persisted(&self, path: &FsPath) -> Result<()> {
+    pub(in crate::master) async fn mark_persisted(&self, path: &FsPath) -> Result<()> {
         let mut above = Some(path.clone());
         let mut inodes = Vec::new();
         while let Some(directory) = above {

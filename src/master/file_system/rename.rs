@@ -58,7 +58,7 @@ impl FileSystem {
     }
 
     async fn check_destination(&self, to: &FsPath) -> Result<()> {
-        if self.find_held(to, Freshness::Known).await?.is_some() {
+        if self.find_held(to, Freshness::Within(0)).await?.is_some() {
             return Err(already_exists(format!("path {to} already exists")));
         }
         let Some(parent) = to.parent() else { return Ok(()) };

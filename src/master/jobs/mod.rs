@@ -133,6 +133,9 @@ impl Jobs {
             {
                 let mut desk = self.inner.desk.lock();
                 desk.next_job = desk.next_job.max(id + 1);
+                if desk.jobs.contains_key(&id) {
+                    continue;
+                }
             }
             self.begin(id, spec);
         }
@@ -327,6 +330,8 @@ impl Jobs {
                 None => {}
             }
         }
+        // Whoever waits for room in the queue of a worker that is gone need not wait.
+        self.inner.room.notify_waiters();
     }
 
     fn place_again(&self, job: i64, blocks: Vec<v1::LoadBlock>, attempts: u32) {

@@ -19,6 +19,7 @@ mod print;
 mod progress;
 mod session;
 mod version;
+mod worker;
 
 use crate::core::config::{Config, Overrides};
 use crate::core::error::{Context, Error, Result, invalid_argument};
@@ -77,6 +78,8 @@ impl Global {
 enum Command {
     /// Run a master
     Master(master::Master),
+    /// Run a worker
+    Worker(worker::Worker),
     /// Mount the tree as a directory of this host
     Fuse(fuse::Fuse),
     /// Work with files and directories of the tree
@@ -142,6 +145,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match cli.command {
         Command::Master(command) => command.run(global),
+        Command::Worker(command) => command.run(global),
         Command::Fuse(command) => command.run(global),
         Command::Fs(command) => command.run(global),
         Command::Ns(command) => command.run(global),

@@ -30,6 +30,8 @@ pub struct Block {
     whole: AtomicBool,
     unpersisted: AtomicBool,
     accessed: AtomicU64,
+    /// How many rely on its file staying where it is.
+    pins: AtomicU64,
     /// Its share of the quota; none once it has been removed.
     space: Mutex<Option<Space>>,
     /// The file, as long as somebody uses it: a store has more blocks than a process descriptors.
@@ -60,6 +62,7 @@ impl Block {
             pages: Mutex::new(parts.pages),
             unpersisted: AtomicBool::new(parts.unpersisted),
             accessed: AtomicU64::new(0),
+            pins: AtomicU64::new(0),
             space: Mutex::new(Some(parts.space)),
             open: Mutex::default(),
         }
@@ -124,8 +127,13 @@ impl Block {
         self.unpersisted.swap(false, Ordering::Relaxed)
     }
 
-    pub(super) fn is_removed(&self) -> bool {
+    /// Whether it has been removed from the store.
+    pub fn is_removed(&self) -> bool {
         self.space.lock().is_none()
+    }
+
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pins.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn bytes_held(&self) -> u64 {
@@ -267,33 +275,39 @@ impl Block {
     }
 
     /// Writes pages from `index` on into the file, each given as pieces. Returns the file, for the
-    /// next pages, and whether the block is whole now.
-    pub(super) fn write_pages(
-        &self,
-        index: usize,
-        pages: &[Vec<Bytes>],
-    ) -> Result<(Arc<File>, bool)> {
+    /// next pages. The page that makes the block whole counts only once the page table is written:
+    /// whoever sees the last page sees a whole block.
+    pub(super) fn write_pages(&self, index: usize, pages: &[Vec<Bytes>]) -> Result<Arc<File>> {
         let file = self.open_to_fill()?;
         let offset = self.pages.lock().range(index).start;
         let pieces: Vec<&[u8]> = pages.iter().flatten().map(|piece| &piece[..]).collect();
         write_all_at(&file, &pieces, offset).with_context(|| self.path().display().to_string())?;
         let sums: Vec<u32> = pages.iter().map(|pieces| sum_of(pieces)).collect();
         let mut table = self.pages.lock();
-        let before = table.is_whole();
+        let mut next = table.clone();
         for (page, sum) in sums.into_iter().enumerate() {
-            table.fill(index + page, sum);
+            next.fill(index + page, sum);
         }
-        Ok((file, !before && table.is_whole()))
-    }
-
-    /// Makes a block that has just been filled readable as a whole.
-    pub(super) fn set_whole(&self) {
+        if !next.is_whole() || table.is_whole() {
+            *table = next;
+            return Ok(file);
+        }
+        // All others are there: nobody else changes the table meanwhile.
+        drop(table);
+        self.write_table_of(&next)?;
+        *self.pages.lock() = next;
         self.whole.store(true, Ordering::Release);
+        Ok(file)
     }
 
     /// Writes the page table beside the file.
     pub(super) fn write_table(&self) -> Result<()> {
-        let bytes = self.pages.lock().encode(self.id().0, &self.version, self.is_unpersisted());
+        let pages = self.pages.lock().clone();
+        self.write_table_of(&pages)
+    }
+
+    fn write_table_of(&self, pages: &PageTable) -> Result<()> {
+        let bytes = pages.encode(self.id().0, &self.version, self.is_unpersisted());
         let path = self.dir.table_path(self.origin, self.name);
         write_beside(&path, &bytes).with_context(|| path.display().to_string())
     }
@@ -306,6 +320,29 @@ impl Block {
             self.dir.remove(self.origin, self.name);
         }
         space.is_some()
+    }
+}
+
+/// A block whose file stays where it is, for somebody who knows its path.
+#[derive(Debug)]
+pub struct Pinned(Arc<Block>);
+
+impl Pinned {
+    /// Pins the block until this is dropped.
+    pub fn new(block: Arc<Block>) -> Self {
+        block.pins.fetch_add(1, Ordering::Relaxed);
+        Pinned(block)
+    }
+
+    /// The block.
+    pub fn block(&self) -> &Arc<Block> {
+        &self.0
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.0.pins.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -18,7 +18,7 @@ mod recover;
 mod tests;
 mod writing;
 
-pub use block::Block;
+pub use block::{Block, Pinned};
 pub use writing::Writing;
 
 use crate::core::config;
@@ -198,13 +198,7 @@ impl BlockStore {
                 block.dir.root().display()
             )));
         }
-        let written = block.write_pages(index, pages).and_then(|(file, completed)| {
-            if completed {
-                block.write_table()?;
-                block.set_whole();
-            }
-            Ok(file)
-        });
+        let written = block.write_pages(index, pages);
         if block.is_removed() {
             // Removed while we wrote: the file may have been made anew.
             block.dir.remove(block.origin, block.name);
@@ -329,6 +323,7 @@ impl BlockStore {
         let evictable = |block: &&Arc<Block>| {
             Arc::ptr_eq(&block.dir, dir)
                 && !block.is_unpersisted()
+                && !block.is_pinned()
                 && Some(block.id()) != except
                 // One that is being filled has somebody else who holds it.
                 && (block.is_whole() || Arc::strong_count(block) == 1)

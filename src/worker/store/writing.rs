@@ -29,7 +29,10 @@ impl Writing {
     /// Starts to write block `id`, of which about `expected` bytes will come.
     pub(super) fn start(store: &Arc<BlockStore>, id: BlockId, expected: u64) -> Result<Writing> {
         let name = store.next_name(id);
-        let dir = store.dirs_for(expected).into_iter().next().ok_or_else(|| full(id))?;
+        // What is expected may be far more than what comes; that a directory is too small for it
+        // shows when it comes.
+        let dirs = [expected, 0].into_iter().flat_map(|bytes| store.dirs_for(bytes));
+        let dir = dirs.into_iter().next().ok_or_else(|| full(id))?;
         let file = create(&dir, name)?;
         Ok(Writing {
             store: store.clone(),

@@ -1,0 +1,269 @@
+//! Register, report, obey.
+//!
+//! A worker that cannot reach the master goes on serving what it holds and keeps trying. What the
+//! master says is done: drop these blocks, those are safe in the under store, register again. Once
+//! an hour the worker asks which of the files it holds blocks of still exist; it believes a "no"
+//! only from the cluster it first belonged to.
+
+use super::fill::run_blocking;
+use super::identity::Identity;
+use super::store::BlockStore;
+use crate::core::config::Config;
+use crate::core::error::{Result, failed_precondition, unavailable};
+use crate::core::metrics::Metrics;
+use crate::core::model::{BlockId, FileId, WorkerAddress, WorkerId};
+use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
+use crate::core::proto::grpc::block::{
+    BlockHeartbeatPOptions, BlockHeartbeatPRequest, BlockHeartbeatPResponse, GetWorkerIdPRequest,
+    RegisterWorkerPRequest,
+};
+use crate::core::proto::grpc::{CommandType, Metric, MetricType};
+use crate::core::proto::v1;
+use crate::core::proto::v1::file_system_client::FileSystemClient;
+use crate::core::rpc::Primary;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How often the worker asks which files still exist.
+const CHECK_FILES: Duration = Duration::from_secs(3600);
+/// Files asked for at once.
+const FILES_AT_ONCE: usize = 10_000;
+/// How long the master may take to answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The worker's side of its conversation with the master.
+pub struct Heartbeat {
+    master: Primary,
+    store: Arc<BlockStore>,
+    identity: Arc<Identity>,
+    metrics: Metrics,
+    address: WorkerAddress,
+    virtual_nodes: u32,
+    start_ms: i64,
+    /// The id the worker is registered by; none before.
+    registered: watch::Sender<Option<WorkerId>>,
+    files_checked: Mutex<Option<Instant>>,
+}
+
+impl Heartbeat {
+    /// Says nothing yet.
+    pub fn new(
+        config: &Config,
+        address: WorkerAddress,
+        store: Arc<BlockStore>,
+        identity: Arc<Identity>,
+        metrics: Metrics,
+    ) -> Self {
+        Heartbeat {
+            master: Primary::new(config),
+            store,
+            identity,
+            metrics,
+            address,
+            virtual_nodes: config.worker.virtual_nodes,
+            start_ms: crate::core::runtime::Clock::default().now_ms(),
+            registered: watch::Sender::new(None),
+            files_checked: Mutex::new(None),
+        }
+    }
+
+    /// The id the worker is registered by, as it changes.
+    pub fn registered(&self) -> watch::Receiver<Option<WorkerId>> {
+        self.registered.subscribe()
+    }
+
+    /// One report, after registering where need be, and what the master says to it.
+    ///
+    /// # Errors
+    /// Why the master could not be told.
+    pub async fn beat(&self) -> Result<()> {
+        let registered = *self.registered.borrow();
+        let id = match registered {
+            Some(id) => id,
+            None => {
+                let id = self.register().await?;
+                self.registered.send_replace(Some(id));
+                id
+            }
+        };
+        let answer = self.report(id).await?;
+        self.obey(answer).await
+    }
+
+    async fn register(&self) -> Result<WorkerId> {
+        let id = match self.identity.get().worker_id {
+            0 => self.new_id().await?,
+            id => id,
+        };
+        let usage = self.store.usage();
+        let request = RegisterWorkerPRequest {
+            worker_id: Some(id),
+            capacity_bytes: Some(usage.capacity as i64),
+            used_bytes: Some(usage.used as i64),
+            cache_used_bytes: Some(usage.used.saturating_sub(usage.unpersisted) as i64),
+            persist_used_bytes: Some(usage.unpersisted as i64),
+            lost_storage: None,
+            address: Some((&self.address).into()),
+            start_time_ms: Some(self.start_ms),
+            virtual_node_num: Some(self.virtual_nodes as i32),
+        };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move {
+                WorkerManagerMasterWorkerServiceClient::new(channel).register_worker(request).await
+            }
+        });
+        patiently(call).await?;
+        tracing::info!(worker = id, address = %self.address, "registered");
+        Ok(id)
+    }
+
+    async fn new_id(&self) -> Result<WorkerId> {
+        let request =
+            GetWorkerIdPRequest { worker_net_address: Some((&self.address).into()), options: None };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move {
+                WorkerManagerMasterWorkerServiceClient::new(channel).get_worker_id(request).await
+            }
+        });
+        let id = patiently(call).await?.worker_id();
+        if id <= 0 {
+            return Err(failed_precondition("the master has no id for this worker"));
+        }
+        let identity = self.identity.clone();
+        run_blocking(move || identity.set(|kept| kept.worker_id = id)).await??;
+        Ok(id)
+    }
+
+    async fn report(&self, id: WorkerId) -> Result<BlockHeartbeatPResponse> {
+        let usage = self.store.usage();
+        let options = BlockHeartbeatPOptions {
+            metrics: self.told_metrics(),
+            capacity_bytes: Some(usage.capacity as i64),
+        };
+        let request = BlockHeartbeatPRequest {
+            worker_id: Some(id),
+            used_bytes: Some(usage.used as i64),
+            options: Some(options),
+            cache_used_bytes: Some(usage.used.saturating_sub(usage.unpersisted) as i64),
+            persist_used_bytes: Some(usage.unpersisted as i64),
+            ..Default::default()
+        };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move {
+                WorkerManagerMasterWorkerServiceClient::new(channel).block_heartbeat(request).await
+            }
+        });
+        patiently(call).await
+    }
+
+    fn told_metrics(&self) -> Vec<Metric> {
+        let told = |(name, value): (String, f64)| Metric {
+            source: Some(self.address.to_string()),
+            metric_type: MetricType::Gauge as i32,
+            name: Some(name),
+            value: Some(value),
+            ..Default::default()
+        };
+        self.metrics.values().into_iter().map(told).collect()
+    }
+
+    async fn obey(&self, answer: BlockHeartbeatPResponse) -> Result<()> {
+        let command = answer.command.unwrap_or_default();
+        let free = match command.command_type() {
+            CommandType::Register => {
+                tracing::info!("the master does not know this worker: registering again");
+                self.registered.send_replace(None);
+                Vec::new()
+            }
+            CommandType::Free => command.data,
+            CommandType::Nothing | CommandType::Unknown => Vec::new(),
+        };
+        let persisted = answer.persisted_move_blocks;
+        if free.is_empty() && persisted.is_empty() {
+            return Ok(());
+        }
+        let store = self.store.clone();
+        run_blocking(move || {
+            persisted.into_iter().for_each(|id| store.set_persisted(BlockId(id)));
+            for id in free {
+                store.remove(BlockId(id));
+            }
+        })
+        .await
+    }
+
+    /// Asks which files still exist, when that is due.
+    ///
+    /// # Errors
+    /// Why the master could not be asked.
+    pub async fn check_files_when_due(&self) -> Result<()> {
+        let recent = self.files_checked.lock().is_some_and(|at| at.elapsed() < CHECK_FILES);
+        if recent || self.registered.borrow().is_none() {
+            return Ok(());
+        }
+        self.check_files().await?;
+        *self.files_checked.lock() = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn check_files(&self) -> Result<()> {
+        let files: Vec<i64> = self.store.files().into_iter().map(|file| file.0).collect();
+        // Asked even by an empty worker: it learns which cluster it belongs to.
+        let first: &[i64] = &[];
+        let chunks = files.chunks(FILES_AT_ONCE);
+        for file_ids in std::iter::once(first).chain(chunks) {
+            let request = v1::CheckFilesRequest { file_ids: file_ids.to_vec() };
+            let call = self.master.call(|channel| {
+                let request = request.clone();
+                async move { FileSystemClient::new(channel).check_files(request).await }
+            });
+            self.settle_files(patiently(call).await?).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops what the cluster says is gone, if it is the cluster this worker belongs to.
+    async fn settle_files(&self, answer: v1::CheckFilesResponse) -> Result<()> {
+        let own = self.identity.get().cluster_id;
+        if answer.cluster_id.is_empty() {
+            return Err(unavailable("the master does not say which cluster it is of"));
+        }
+        if own.is_empty() {
+            let (identity, cluster) = (self.identity.clone(), answer.cluster_id.clone());
+            run_blocking(move || identity.set(|kept| kept.cluster_id = cluster)).await??;
+        } else if own != answer.cluster_id {
+            return Err(failed_precondition(format!(
+                "the master is of cluster {}, the blocks here are of {own}: none is dropped; empty \
+                 goosefs.worker.dirs and goosefs.worker.data.folder to move this worker",
+                answer.cluster_id
+            )));
+        }
+        let set = |ids: Vec<i64>| ids.into_iter().map(FileId).collect::<HashSet<_>>();
+        let (missing, persisted) = (set(answer.missing), set(answer.persisted));
+        let store = self.store.clone();
+        run_blocking(move || {
+            store.blocks_of(&persisted).into_iter().for_each(|id| store.set_persisted(id));
+            let gone = store.blocks_of(&missing);
+            if !gone.is_empty() {
+                tracing::info!(blocks = gone.len(), "dropped: their files do not exist any more");
+            }
+            for id in gone {
+                store.remove(id);
+            }
+        })
+        .await
+    }
+}
+
+/// Waits for the master, but not for ever.
+pub(super) async fn patiently<T>(call: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(PATIENCE, call)
+        .await
+        .unwrap_or_else(|_| Err(unavailable("the master does not answer")))
+}

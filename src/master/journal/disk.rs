@@ -361,9 +361,9 @@ impl Index {
             }
             self.first += 1;
         }
+        // The next entry begins a segment of its own, so that the next purge takes all before it.
+        self.tail = None;
         if self.slots.is_empty() {
-            // The next entry begins a segment of its own, so the last one can go too.
-            self.tail = None;
             self.last = self.last.filter(|last| *last > upto);
             self.first = upto.index + 1;
         }

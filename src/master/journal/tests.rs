@@ -76,3 +76,190 @@ async fn what_was_committed_is_there_after_a_crash() {
         ErrorKind::Unavailable
     );
 }
+
+#[tokio::test]
+async fn an_operation_is_carried_out_once_even_when_its_retry_meets_a_new_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).await;
+    journal.commit(initialize()).await.unwrap();
+    let entry = || make_directory("/d").with_operation(Some([5; 16]), Duration::from_secs(60));
+    let first = journal.commit(entry()).await.unwrap();
+    crash(journal).await;
+    let journal = open(dir.path()).await;
+    assert_eq!(journal.commit(entry()).await.unwrap(), first);
+    let other = journal.commit(make_directory("/d")).await.unwrap_err();
+    assert_eq!(other.kind(), ErrorKind::AlreadyExists);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_at_once_share_a_sync_and_racing_ones_are_put_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).await;
+    journal.commit(initialize()).await.unwrap();
+    let before = journal.syncs();
+    let callers = (0..64).map(|caller| {
+        let journal = journal.clone();
+        tokio::spawn(async move {
+            for round in 0..8 {
+                journal.commit(make_directory(&format!("/c{caller}/r{round}"))).await.unwrap();
+            }
+            journal.commit(make_directory("/only-one")).await.is_ok()
+        })
+    });
+    let won = futures::future::join_all(callers).await;
+    assert_eq!(won.into_iter().filter(|won| *won.as_ref().unwrap()).count(), 1);
+    let syncs = journal.syncs() - before;
+    eprintln!("MEASURED {} entries {syncs} syncs", 64 * 9);
+    assert!(syncs <= 64 * 9 / 8, "{} entries took {syncs} syncs", 64 * 9);
+}
+
+#[tokio::test]
+async fn a_group_is_committed_in_order_with_an_outcome_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).await;
+    journal.commit(initialize()).await.unwrap();
+    let group = vec![make_directory("/a"), make_directory("/a"), make_directory("/a/b")];
+    let outcomes = journal.commit_many(group).await.unwrap();
+    let kinds = outcomes.into_iter().map(|o| o.err().map(|e| e.kind())).collect::<Vec<_>>();
+    assert_eq!(kinds, [None, Some(ErrorKind::AlreadyExists), None]);
+}
+
+fn segments(dir: &Path) -> Vec<u64> {
+    segment::list(&dir.join("log")).unwrap()
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_checkpoint_cuts_the_log_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let few = Options { checkpoint_entries: 10, ..options(dir.path()) };
+    let journal = Journal::open_with(few.clone()).await.unwrap();
+    journal.commit(initialize()).await.unwrap();
+    assert_eq!(segments(dir.path()), [0]);
+    for number in 0..30 {
+        journal.commit(make_directory(&format!("/d{number}"))).await.unwrap();
+    }
+    until("the first segment is gone", || !segments(dir.path()).contains(&0)).await;
+    crash(journal).await;
+    let journal = Journal::open_with(few).await.unwrap();
+    assert!((0..30).all(|number| exists(&journal, &format!("/d{number}"))));
+    journal.commit(make_directory("/after")).await.unwrap();
+    journal.close().await.unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_state_that_a_power_cut_set_back_is_brought_up_from_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).await;
+    journal.commit(initialize()).await.unwrap();
+    journal.commit(make_directory("/old")).await.unwrap();
+    journal.close().await.unwrap();
+    drop(journal);
+    let kept = dir.path().join("kept");
+    copy(&dir.path().join("state"), &kept);
+    let journal = open(dir.path()).await;
+    for number in 0..10 {
+        journal.commit(make_directory(&format!("/new{number}"))).await.unwrap();
+    }
+    crash(journal).await;
+    std::fs::remove_dir_all(dir.path().join("state")).unwrap();
+    std::fs::rename(&kept, dir.path().join("state")).unwrap();
+    let journal = open(dir.path()).await;
+    assert!(exists(&journal, "/old"));
+    assert!((0..10).all(|number| exists(&journal, &format!("/new{number}"))));
+}
+
+#[tokio::test]
+async fn damage_that_was_acknowledged_is_refused_and_a_torn_tail_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).await;
+    journal.commit(initialize()).await.unwrap();
+    for number in 0..10 {
+        journal.commit(make_directory(&format!("/d{number}"))).await.unwrap();
+    }
+    journal.close().await.unwrap();
+    drop(journal);
+    let file = segment::path(&dir.path().join("log"), 0);
+    let whole = std::fs::read(&file).unwrap();
+    let mut torn = whole.clone();
+    torn.extend_from_slice(&[0x55; 37]);
+    std::fs::write(&file, torn).unwrap();
+    let journal = open(dir.path()).await;
+    assert!(exists(&journal, "/d9"));
+    crash(journal).await;
+    let mut damaged = whole;
+    damaged[60] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let error = Journal::open_with(options(dir.path())).await.err().expect("it is damaged");
+    assert_eq!(error.kind(), ErrorKind::DataLoss);
+    assert!(error.to_string().contains("offset"), "{error}");
+}
+
+#[tokio::test]
+async fn a_disk_without_space_refuses_entries_and_takes_them_again_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).await;
+    journal.commit(initialize()).await.unwrap();
+    crash(journal).await;
+    let full = Options { reserve: ByteSize(u64::MAX), ..options(dir.path()) };
+    let journal = Journal::open_with(full).await.unwrap();
+    let error = journal.commit(make_directory("/d")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+    assert!(!exists(&journal, "/d") && journal.is_primary());
+    crash(journal).await;
+    open(dir.path()).await.commit(make_directory("/d")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_takes_back_what_another_primary_never_had() {
+    use openraft::type_config::TypeConfigExt;
+    use raft::{LogId, RaftEntry, Types};
+    let leader = openraft::impls::leader_id_adv::LeaderId { term: 1, node_id: SELF };
+    let at = |index| LogId::new(leader, index);
+    let dir = tempfile::tempdir().unwrap();
+    let entry = |index: u64, path: &str| RaftEntry {
+        log_id: at(index),
+        payload: openraft::EntryPayload::Normal(Arc::new(make_directory(path))),
+    };
+    let log = Log::open(dir.path()).unwrap();
+    let vote = openraft::impls::Vote { leader_id: leader, committed: true };
+    log.save_vote(vote).await.unwrap();
+    let append = |log: &Arc<Log>, entries: Vec<RaftEntry>| {
+        let (done, flushed) = Types::oneshot();
+        log.append(entries, openraft::storage::IOFlushed::signal(done)).unwrap();
+        async move { flushed.await.unwrap().unwrap() }
+    };
+    append(&log, (0..6).map(|index| entry(index, "/first")).collect()).await;
+    log.truncate_after(Some(at(2))).await.unwrap();
+    append(&log, vec![entry(3, "/second")]).await;
+    let all = log.read(..).unwrap();
+    drop(log);
+    let log = Log::open(dir.path()).unwrap();
+    assert_eq!(log.read(..).unwrap(), all);
+    assert_eq!(all.len(), 4);
+    assert_eq!(all[3], entry(3, "/second"));
+    log.purge(at(1)).await.unwrap();
+    assert_eq!(log.read(..).unwrap(), all[2..]);
+    drop(log);
+    assert_eq!(Log::open(dir.path()).unwrap().read(..).unwrap(), all[2..]);
+}

@@ -14,7 +14,7 @@
 
 use super::raft::{LogId, RaftEntry, Types, Vote};
 use super::segment::{self, HEADER, Position};
-use crate::core::error::{Context, Result, data_loss, unavailable};
+use crate::core::error::{Context, Result, data_loss, internal, unavailable};
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -624,7 +624,11 @@ fn read_meta(dir: &Path) -> Result<Meta> {
                 let message = "the journal's vote file is missing beside its segments";
                 return Err(data_loss(format!("{message}: restore {}", path.display())));
             }
-            return Ok(Meta::default());
+            // There from the start, or a crash before the first vote would look like its loss.
+            let meta = Meta::default();
+            let bytes = postcard::to_allocvec(&meta).map_err(|e| internal(e.to_string()))?;
+            write_meta(dir, &bytes).with_context(|| format!("writing {}", path.display()))?;
+            return Ok(meta);
         }
         Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
     };

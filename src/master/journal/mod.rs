@@ -393,8 +393,9 @@ async fn start(options: &Options) -> Result<Opened> {
     for dir in [&log_dir, &state_dir] {
         create_private(dir).with_context(|| format!("creating {}", dir.display()))?;
     }
-    let log = Log::open(&log_dir)?;
+    // The state first: opening it locks it, and a log that another master is writing looks torn.
     let state = State::open(&state_dir, options.memory)?;
+    let log = Log::open(&log_dir)?;
     let config = openraft::Config {
         cluster_name: "goosefs".into(),
         heartbeat_interval: 250,

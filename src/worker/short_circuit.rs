@@ -8,6 +8,7 @@
 
 use super::fill::run_blocking;
 use super::read::Reads;
+use super::store::Block;
 use crate::core::error::{Context, Error, Result, failed_precondition};
 use crate::core::model::BlockId;
 use crate::core::rpc::lend::{self, LendRequest, LentBlock};
@@ -79,11 +80,10 @@ async fn serve_client(mut stream: UnixStream, reads: &Reads) -> Result<()> {
             lend::refuse(&mut stream, "blocks are lent to the worker's own user only").await?;
             continue;
         }
+        let also = lend_also(reads, &request.also).await;
         let block = lend(reads, request).await;
-        if block.is_some() {
-            reads.counts.lent.inc();
-        }
-        lend::reply(&mut stream, block.as_ref()).await?;
+        reads.counts.lent.inc_by(also.len() as u64 + u64::from(block.is_some()));
+        lend::reply_with(&mut stream, block.as_ref(), &also).await?;
     }
     Ok(())
 }
@@ -94,13 +94,8 @@ async fn lend(reads: &Reads, request: LendRequest) -> Option<LentBlock> {
     let id = BlockId(request.block_id);
     if let Some(block) = reads.store.get(id).filter(|block| block.is_whole()) {
         let opening = block.clone();
-        let opened = run_blocking(move || {
-            // Verified by the descriptor it is read with here, lent by one that can only read.
-            opening.verify(&*opening.open()?)?;
-            File::open(opening.path()).map_err(Error::from)
-        });
-        match opened.await {
-            Ok(Ok(file)) => return Some(LentBlock { file, length: block.length() }),
+        match run_blocking(move || open_verified(&opening)).await {
+            Ok(Ok(lent)) => return Some(lent),
             Ok(Err(error)) | Err(error) => {
                 if let Err(error) = reads.damaged(block, error).await {
                     tracing::warn!(block = %id, %error, "not lent");
@@ -112,4 +107,27 @@ async fn lend(reads: &Reads, request: LendRequest) -> Option<LentBlock> {
     let mounts = reads.mounts.clone();
     reads.filler.fill_behind(async move { mounts.locate(id, &options).await });
     None
+}
+
+/// Those of `ids` that are whole and good. What is wrong with another shows when it is asked for by
+/// itself.
+async fn lend_also(reads: &Reads, ids: &[i64]) -> Vec<(BlockId, LentBlock)> {
+    let known = ids.iter().take(lend::MOST_ALSO).filter_map(|&id| reads.store.get(BlockId(id)));
+    let whole: Vec<_> = known.filter(|block| block.is_whole()).collect();
+    if whole.is_empty() {
+        return Vec::new();
+    }
+    let open = move || {
+        let opened = whole.iter().map(|block| (block.id(), open_verified(block)));
+        opened.filter_map(|(id, lent)| Some((id, lent.ok()?))).collect()
+    };
+    run_blocking(open).await.unwrap_or_default()
+}
+
+/// The block's file, once its bytes are known to be good.
+fn open_verified(block: &Block) -> Result<LentBlock> {
+    // Verified by the descriptor it is read with here, lent by one that can only read.
+    block.verify(&*block.open()?)?;
+    let file = File::open(block.path()).map_err(Error::from)?;
+    Ok(LentBlock { file, length: block.length() })
 }

@@ -42,7 +42,8 @@ impl FileSystem {
         if files.iter().all(|file| file.block_count() == 0) {
             return nothing();
         }
-        let Ok(workers) = self.context.workers().await else { return nothing() };
+        let workers = tokio::time::timeout(PATIENCE, self.context.workers()).await;
+        let Ok(Ok(workers)) = workers else { return nothing() };
         let questions = questions(&workers, files);
         let answers = questions.iter().map(|(address, blocks)| self.held(address, blocks));
         let mut held: HashMap<BlockId, u64> = HashMap::new();

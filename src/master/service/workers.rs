@@ -1,7 +1,7 @@
 //! Workers: who there is, as clients ask; and what they report, as they do every second.
 
 use super::Answered;
-use crate::core::error::{invalid_argument, unavailable, unsupported};
+use crate::core::error::{failed_precondition, invalid_argument, unsupported};
 use crate::core::model::{WorkerAddress, WorkerInfo};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_server::WorkerManagerMasterClientService;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_server::WorkerManagerMasterWorkerService;
@@ -64,8 +64,9 @@ impl WorkerManagerMasterClientService for Workers {
         self.0.check_primary()?;
         let live = self.0.workers.live_within(self.0.config.master.worker_grace).await;
         if live.is_empty() {
+            // Not a failure that goes away by asking again: we have waited already.
             let text = "no worker has registered: start one with `goosefs worker start`";
-            return Err(unavailable(text).into());
+            return Err(failed_precondition(text).into());
         }
         self.listed(&live)
     }

@@ -47,8 +47,10 @@ mod tests;
 
 /// How long calls in flight may take to end when the master stops.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long callers wait unanswered for the masters to agree who is primary.
+const SETTLING: Duration = Duration::from_secs(30);
 /// How often the master looks whether it is primary.
-const ROLE_INTERVAL: Duration = Duration::from_millis(100);
+const ROLE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What the services work with.
 pub struct Master {
@@ -89,6 +91,7 @@ pub async fn run(
     duties::start(&master, &master.duties, &group);
     web::show(&master, page, &group);
 
+    master.settle().await;
     let simple = master.config.security.authentication.eq_ignore_ascii_case("SIMPLE");
     let routes = service::routes(&master, &Sessions::new(simple));
     let stop = group.clone();
@@ -189,6 +192,22 @@ impl Master {
     /// Whether this master is primary and ready to serve.
     pub fn is_primary(&self) -> bool {
         self.ready.load(Ordering::Acquire) && self.journal.is_primary()
+    }
+
+    /// Waits until this master is ready as primary, or knows another one. Until then nobody is
+    /// answered, though connections are taken: an official client whose first question for workers
+    /// is refused never asks again.
+    async fn settle(&self) {
+        let own = self.address();
+        let follows = || self.journal.standing().leader.is_some_and(|leader| leader != own);
+        let settled = async {
+            while !self.is_primary() && !follows() {
+                tokio::time::sleep(ROLE_INTERVAL).await;
+            }
+        };
+        if tokio::time::timeout(SETTLING, settled).await.is_err() {
+            tracing::warn!("no primary yet: callers are told to try again");
+        }
     }
 
     /// Refuses what only the primary may answer.

@@ -175,7 +175,7 @@ async fn a_cancelled_write_leaves_nothing_to_read() {
     writer.write(&pattern(3 << 20, 2)).await.unwrap();
     writer.cancel().await.unwrap();
     assert!(!fs.exists("/half").await.unwrap());
-    assert!(read(&fs, "/half").await.is_err());
+    assert!(fs.open_file("/half", OpenFileOptions::new()).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

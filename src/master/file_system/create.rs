@@ -27,6 +27,8 @@ pub struct NewFile {
     pub mode: Option<u32>,
     /// How it will be written, where the client says so.
     pub write_type: Option<WriteType>,
+    /// How it will be written where neither the client nor a policy says so.
+    pub default_write_type: Option<WriteType>,
 }
 
 /// What a client says of a new directory.
@@ -40,6 +42,8 @@ pub struct NewDirectory {
     pub mode: Option<u32>,
     /// Whether it is made in the under store too: how files in it would be written.
     pub write_type: Option<WriteType>,
+    /// The same, where neither the client nor a policy says so.
+    pub default_write_type: Option<WriteType>,
 }
 
 /// What a client says of a file it has written.
@@ -88,7 +92,10 @@ impl FileSystem {
         self.check_vacant(path, new.recursive).await?;
         let write_type = match new.write_type {
             Some(write_type) => write_type,
-            None => self.write_policy(path)?.unwrap_or(WriteType::MustCache),
+            None => {
+                let policy = self.write_policy(path)?;
+                policy.or(new.default_write_type).unwrap_or(WriteType::MustCache)
+            }
         };
         let mut xattrs = BTreeMap::new();
         if is_through(write_type) || write_type == WriteType::AsyncThrough {
@@ -106,7 +113,9 @@ impl FileSystem {
         };
         let outcome = self.commit_for(caller, Change::CreateFile(change)).await?;
         self.sync.appeared(path);
-        self.created(&outcome, path)
+        // The client writes as this says, whoever decided it.
+        let write_type = Some(write_type);
+        self.created(&outcome, path).map(|status| Status { write_type, ..status })
     }
 
     /// Nothing is at `path`, here or in the under store, and its parent is a directory, or may be
@@ -160,7 +169,7 @@ impl FileSystem {
         {
             return Err(already_exists(format!("path {path} already exists")));
         }
-        let persisted = self.is_through_here(path, new.write_type)?;
+        let persisted = self.is_through_here(path, new.write_type, new.default_write_type)?;
         if found.is_some_and(|found| found.is_persisted() || !persisted) {
             return Ok(());
         }
@@ -209,10 +218,15 @@ impl FileSystem {
     }
 
     /// Whether what is made at `path` goes through to the under store at once.
-    fn is_through_here(&self, path: &FsPath, asked: Option<WriteType>) -> Result<bool> {
+    fn is_through_here(
+        &self,
+        path: &FsPath,
+        asked: Option<WriteType>,
+        default: Option<WriteType>,
+    ) -> Result<bool> {
         let write_type = match asked {
             Some(write_type) => Some(write_type),
-            None => self.write_policy(path)?,
+            None => self.write_policy(path)?.or(default),
         };
         Ok(write_type.is_some_and(is_through))
     }

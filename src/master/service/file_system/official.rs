@@ -165,6 +165,7 @@ impl FileSystemMasterClientService for Files {
             recursive: options.recursive(),
             mode: mode(&options.mode),
             write_type: options.write_type().chosen(),
+            default_write_type: options.default_write_type().chosen(),
         };
         let status = files.create_file(&caller, &path(request.get_ref().path())?, new).await?;
         answer(CreateFilePResponse { file_info: Some((&status).into()) })
@@ -209,6 +210,7 @@ impl FileSystemMasterClientService for Files {
             allow_exists: options.allow_exists(),
             mode: mode(&options.mode),
             write_type: options.write_type().chosen(),
+            default_write_type: options.default_write_type().chosen(),
         };
         files.create_directory(&caller, &path(request.get_ref().path())?, new).await?;
         answer(CreateDirectoryPResponse {})

@@ -3,6 +3,7 @@
 mod cluster;
 
 mod binary;
+mod client;
 mod conf;
 mod crash;
 mod fuse;

@@ -90,7 +90,7 @@ impl FileSystem {
             })
             .await?;
         let status = status_of(answer.file_info)?;
-        let write_type = options.write_type.or(status.write_type).unwrap_or(client.write_type);
+        let write_type = options.write_type.unwrap_or_else(|| decided(&status));
         let open = Open::new(self, status, write_type, options);
         let writer = Writer { open: Some(open), runtime: tokio::runtime::Handle::current() };
         if mode & 0o7000 != 0 {
@@ -486,7 +486,6 @@ impl Open {
             true => Vec::new(),
             false => self.committed.iter().map(location).collect(),
         };
-        let planned = matches!(self.write_type, WriteType::Through | WriteType::CacheThrough);
         let request = CompleteFilePRequest {
             path: Some(self.status.path.as_str().into()),
             inode_id: Some(self.status.id.0),
@@ -497,7 +496,7 @@ impl Open {
                 crc_type: Some(ChecksumTypeProto::ChecksumCrc32c as i32),
                 crc_value: Some(i64::from(self.crc)),
                 locations,
-                force_persisted: (self.through && !planned).then_some(true),
+                force_persisted: self.through.then_some(true),
             }),
         };
         self.fs
@@ -550,6 +549,13 @@ impl FileSystem {
         .await
         .map(drop)
     }
+}
+
+/// How the master has decided that a new file is written; it notes all but the plainest.
+fn decided(status: &Status) -> WriteType {
+    let noted = status.xattrs.get("innerWriteType");
+    let name = noted.and_then(|name| std::str::from_utf8(name).ok());
+    name.and_then(|name| name.parse().ok()).unwrap_or(WriteType::MustCache)
 }
 
 fn location(block: &BlockStatus) -> FileLocation {

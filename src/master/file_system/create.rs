@@ -98,7 +98,8 @@ impl FileSystem {
             }
         };
         let mut xattrs = BTreeMap::new();
-        if is_through(write_type) || write_type == WriteType::AsyncThrough {
+        // Also tells a client that left it open what was decided.
+        if write_type != WriteType::MustCache {
             xattrs.insert(WRITE_TYPE.to_string(), write_type.name().as_bytes().to_vec());
         }
         let change = CreateFile {

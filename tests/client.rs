@@ -31,7 +31,7 @@ fn cluster(workers: usize) -> Cluster {
         .start();
     for number in 0..workers {
         let host = format!("127.0.0.{}", 2 + number);
-        cluster.add_worker(&[("worker.hostname", &host), ("worker.bind.host", &host)]);
+        cluster.add_worker(&[("worker.hostname", &host), ("worker.bind.host", "0.0.0.0")]);
     }
     cluster
 }

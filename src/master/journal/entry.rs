@@ -366,7 +366,8 @@ impl fmt::Debug for UpdateMount {
 /// See [`Change::SyncLoad`]. Children that are persisted follow the under store; what is in the
 /// cache only, or still being written, stays as it is. So does whatever changed here since
 /// `listed_ms`: the listing may be older than the change. If a child was removed here since then,
-/// the entry is refused as `Aborted`: list again.
+/// the entry is refused as `Aborted`: list again. That holds for removals that reach the under store
+/// before they are committed; do them in that order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SyncLoad {
     /// The directory.

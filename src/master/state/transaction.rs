@@ -60,6 +60,9 @@ pub struct Notice {
     pub subtree: bool,
 }
 
+/// A key of a section and its value.
+pub(super) type Row = (Vec<u8>, Vec<u8>);
+
 /// An inode and where it lies.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
@@ -202,7 +205,7 @@ impl<'s> Transaction<'s> {
         start: Bound<&[u8]>,
         end: &[u8],
         limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+    ) -> Result<Vec<Row>, Fault> {
         let view = self.view.get_or_insert_with(|| self.store.disk.view());
         let mut found = Vec::new();
         for pair in view.range(Table::Rest, start, end) {
@@ -224,7 +227,7 @@ impl<'s> Transaction<'s> {
     }
 
     /// All keys and values that start with `prefix`.
-    pub fn prefix(&mut self, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+    pub fn prefix(&mut self, prefix: &[u8]) -> Result<Vec<Row>, Fault> {
         self.scan(Bound::Included(prefix), &after_prefix(prefix), usize::MAX)
     }
 

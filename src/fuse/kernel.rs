@@ -92,10 +92,14 @@ impl Kernel {
                 self.backings.open(ino, || register(&reply, lent.as_deref()?))
             }
         };
-        let flags = FopenFlags::FOPEN_KEEP_CACHE | FopenFlags::FOPEN_NOFLUSH;
+        let quiet = FopenFlags::FOPEN_NOFLUSH;
         match mode {
-            Some(backing) => reply.opened_passthrough(FileHandle(PASSTHROUGH), flags, &backing),
-            None => reply.opened(FileHandle(self.posix.read_handle(opened)), flags),
+            // The kernel caches nothing itself here, and refuses to be told that it should.
+            Some(backing) => reply.opened_passthrough(FileHandle(PASSTHROUGH), quiet, &backing),
+            None => {
+                let handle = self.posix.read_handle(opened);
+                reply.opened(FileHandle(handle), quiet | FopenFlags::FOPEN_KEEP_CACHE);
+            }
         }
     }
 

@@ -106,10 +106,9 @@ impl Posix {
     /// Whatever completing it fails with.
     pub async fn closed_by(&self, write: &Arc<Write>, pid: u32) -> Result<(), Errno> {
         // A shell opens an empty file, duplicates the descriptor and closes the first.
-        if pid != write.opener || write.length.load(Ordering::Acquire) == 0 {
-            return Ok(());
-        }
-        self.complete(write).await
+        let started = write.length.load(Ordering::Acquire) > 0
+            && !matches!(*write.state.lock().await, Writing::Untouched);
+        if pid == write.opener && started { self.complete(write).await } else { Ok(()) }
     }
 
     /// What has been written so far is with the workers.

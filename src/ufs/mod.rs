@@ -206,7 +206,10 @@ fn exactly(
 ) -> BoxStream<'static, Result<Bytes>> {
     type State = (BoxStream<'static, Result<Bytes>>, u64, u64);
     let next = |(mut body, mut skip, left): State| async move {
-        while left > 0 {
+        loop {
+            if left == 0 {
+                return Ok(None);
+            }
             let Some(mut piece) = body.try_next().await? else {
                 return Err(unavailable(format!("the store ended {left} bytes early")));
             };
@@ -220,7 +223,6 @@ fn exactly(
             let left = left - piece.len() as u64;
             return Ok(Some((piece, (body, skip, left))));
         }
-        Ok(None)
     };
     stream::try_unfold((body, skip, left), next).boxed()
 }

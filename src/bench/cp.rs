@@ -121,11 +121,11 @@ impl Bench<'_> {
         let (dir, size, stop) = (tree.to_path_buf(), self.options.size, self.stop.clone());
         let built = self.blocking(move || tree::build(&dir, size, &stop)).await?;
         (self.say)(&format!(
-            "{} small and {} large files, {} MiB, behind a line of {:.1} MB/s",
+            "{} small and {} large files, {} MiB, behind a line of {:.1} MiB/s",
             built.small,
             built.large,
             built.bytes >> 20,
-            self.options.rate as f64 / 1e6
+            self.options.rate as f64 / 1048576.0
         ));
         Ok(())
     }

@@ -60,7 +60,7 @@ pub struct CpOptions {
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(tree::SEED_BYTES), conflicts_with = "ufs")]
     size: ByteSize,
     /// What the line lets through in a second
-    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(8_000_000), conflicts_with = "ufs")]
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(8 << 20), conflicts_with = "ufs")]
     rate: ByteSize,
     /// Warm copies
     #[arg(long, value_name = "N", default_value_t = 5)]
@@ -132,8 +132,9 @@ impl CpOptions {
             println!("{}", serde_json::json!(found));
             return Ok(());
         }
-        let line =
-            found.rate.map_or(String::new(), |rate| format!(", {:.1} MB/s", rate as f64 / 1e6));
+        let line = found
+            .rate
+            .map_or(String::new(), |rate| format!(", {:.1} MiB/s", rate as f64 / 1048576.0));
         let tree = &found.tree;
         let what = format!("{} files, {} MiB{line}", tree.small + tree.large, tree.bytes >> 20);
         let seconds = |s: f64| format!("{s:.3} s");

@@ -15,6 +15,8 @@ use crate::core::model::path::MAX_NAME;
 use html::Html;
 use percent_encoding::percent_decode_str;
 use reqwest::{Response, Url, header};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::UNIX_EPOCH;
 
 /// Bytes of a page that are read; nothing of them is kept but what is found.
@@ -41,7 +43,8 @@ pub struct Link {
 pub struct Page {
     format: Format,
     bytes: usize,
-    entries: usize,
+    /// Hashes of the names there were: pages that people wrote link to one thing many times.
+    seen: HashSet<u64>,
 }
 
 enum Format {
@@ -66,7 +69,7 @@ impl Page {
                 )));
             }
         };
-        Ok(Page { format, bytes: 0, entries: 0 })
+        Ok(Page { format, bytes: 0, seen: HashSet::new() })
     }
 
     /// Takes the next bytes of the page at `url`; gives the links that are whole now.
@@ -110,9 +113,14 @@ impl Page {
         self.count(links, url)
     }
 
-    fn count(&mut self, links: Vec<Link>, url: &Url) -> Result<Vec<Link>> {
-        self.entries += links.len();
-        if self.entries > MOST { Err(too_long(url, &format!("{MOST} entries"))) } else { Ok(links) }
+    fn count(&mut self, mut links: Vec<Link>, url: &Url) -> Result<Vec<Link>> {
+        links.retain(|link| {
+            let mut hasher = DefaultHasher::new();
+            link.name.hash(&mut hasher);
+            self.seen.insert(hasher.finish())
+        });
+        let too_many = self.seen.len() > MOST;
+        if too_many { Err(too_long(url, &format!("{MOST} entries"))) } else { Ok(links) }
     }
 }
 
@@ -133,7 +141,8 @@ fn links(html: &mut Html, url: &Url) -> Vec<Link> {
 fn child(page: &Url, href: &str) -> Option<(String, bool)> {
     let target = page.join(href.trim()).ok()?;
     let itself = target.path() == page.path();
-    if itself || target.origin() != page.origin() || target.query().is_some() {
+    let into = target.query().is_some() || target.fragment().is_some();
+    if itself || into || target.origin() != page.origin() {
         return None;
     }
     let dir = &page.path()[..=page.path().rfind('/')?];

@@ -24,7 +24,7 @@ const APACHE_PRE: &str = r#"<pre><img src="/icons/blank.gif" alt="Icon "> <a hre
 
 fn parse(text: &str, step: usize) -> Vec<Link> {
     let url = Url::parse("http://host/d/").unwrap();
-    let mut page = Page { format: Format::Html(Html::default()), bytes: 0, entries: 0 };
+    let mut page = Page { format: Format::Html(Html::default()), bytes: 0, seen: HashSet::new() };
     let mut links = Vec::new();
     for piece in text.as_bytes().chunks(step) {
         links.extend(page.push(piece, &url).unwrap());
@@ -79,6 +79,7 @@ fn only_what_is_directly_below_counts() {
         "/e/x",
         "x/y",
         "x?q",
+        "x#a",
         "?C=N",
         "#a",
         "//other/d/x",
@@ -89,6 +90,13 @@ fn only_what_is_directly_below_counts() {
     ] {
         assert_eq!(name(href), None, "{href}");
     }
+}
+
+#[test]
+fn what_is_linked_twice_is_there_once() {
+    let found = parse("<a href=x>x</a> 2026-11-21 23:10 7 <a href=y>y</a> <a href=x>again</a>", 5);
+    assert_eq!(found.iter().map(|link| link.name.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+    assert_eq!(found[0].size, Size::Exact(7));
 }
 
 #[test]

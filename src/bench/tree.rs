@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 pub const SEED_BYTES: u64 = 545 << 20;
 const SEED_SMALL: u64 = 3000;
 
-/// A small file has at most so many bytes, a large one at least.
+/// A small file has at most so many bytes.
 const SMALL: u64 = 128 << 10;
+/// A large one has at least so many, or a 16th of a small tree.
 const LARGE: u64 = 8 << 20;
 /// Files looked at before what was found has to do.
 const MOST_VISITED: usize = 200_000;
@@ -80,8 +81,9 @@ impl Builder<'_> {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
         let own = [home.join(".rustup/toolchains"), home.join(".cargo/bin")];
         let sources = own.into_iter().chain(LARGE_SOURCES.map(PathBuf::from));
+        let sizes = LARGE.min(size / 16).max(SMALL + 1)..=size / 4;
         for source in sources {
-            for (path, length) in find(&source, LARGE..=size / 4, 8, self.stop)? {
+            for (path, length) in find(&source, sizes.clone(), 8, self.stop)? {
                 if self.tree.bytes + length <= size && self.copy(&path, length)? {
                     self.tree.large += 1;
                 }

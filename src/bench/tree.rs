@@ -17,7 +17,7 @@ const SMALL: u64 = 128 << 10;
 /// A large one has at least so many, or a 16th of a small tree.
 const LARGE: u64 = 8 << 20;
 /// Files looked at before what was found has to do.
-const MOST_VISITED: usize = 200_000;
+const MOST_VISITED: usize = 50_000;
 /// Where small files come from; none may give more than half of them.
 const SMALL_SOURCES: [&str; 5] =
     ["/usr/lib/python3", "/usr/include", "/usr/share", "/usr/lib", "/usr/local"];
@@ -83,6 +83,9 @@ impl Builder<'_> {
         let sources = own.into_iter().chain(LARGE_SOURCES.map(PathBuf::from));
         let sizes = LARGE.min(size / 16).max(SMALL + 1)..=size / 4;
         for source in sources {
+            if self.tree.bytes + sizes.start() > size {
+                break;
+            }
             for (path, length) in find(&source, sizes.clone(), 8, self.stop)? {
                 if self.tree.bytes + length <= size && self.copy(&path, length)? {
                     self.tree.large += 1;

@@ -111,6 +111,26 @@ fn what_is_written_is_read_back_by_every_write_type() {
 }
 
 #[test]
+fn a_write_type_left_open_is_the_nearest_policy_else_the_default() {
+    let cluster = cluster(1);
+    with_client(&cluster.config(), async |fs| {
+        let policy = SetAttributes { write_type: Some(WriteType::MustCache), ..Default::default() };
+        fs.create_dir(&path("/cached"), &CreateDirOptions::default()).await.unwrap();
+        fs.set_attributes(&path("/cached"), &policy).await.unwrap();
+        for (at, persisted) in [("/plain", true), ("/cached/file", false)] {
+            let mut writer = fs.create(&path(at), &CreateOptions::default()).await.unwrap();
+            writer.write("goose").await.unwrap();
+            let status = writer.close().await.unwrap();
+            assert_eq!(status.is_persisted(), persisted, "{at}");
+            let object = cluster.root_ufs().join(at.trim_start_matches('/'));
+            assert_eq!(object.exists(), persisted, "{at} in the store");
+            let reader = fs.open_status(status, &OpenOptions::default()).unwrap();
+            assert_eq!(&reader.read_at(0, 5).await.unwrap()[..], b"goose");
+        }
+    });
+}
+
+#[test]
 fn a_file_written_asynchronously_is_persisted_later() {
     let cluster = cluster(1);
     with_client(&cluster.config(), async |fs| {

@@ -322,6 +322,11 @@ impl FileSystem {
             change.persist_at_ms = self.clock.now_ms().saturating_add(wait);
         }
         self.commit_for(caller, Change::CompleteFile(change)).await?;
+        if through {
+            // The copies that were cached on the way may be evicted from now on.
+            let count = crate::core::model::block::block_count(done.length, file.block_size);
+            self.workers.persisted((0..count).map(|index| file.id.block(index)));
+        }
         self.sync.appeared(path);
         Ok(())
     }

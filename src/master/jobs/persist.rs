@@ -261,7 +261,9 @@ pub(super) async fn run(jobs: &Jobs, id: i64, job: &v1::PersistJob) -> Result<()
         match step {
             Ok(page) => {
                 for status in page {
-                    if status.folder || !status.completed || status.is_persisted() {
+                    // Links are in the tree only and stay there.
+                    let settled = status.folder || status.is_symlink() || status.is_persisted();
+                    if settled || !status.completed {
                         continue;
                     }
                     jobs.note(id, |p| p.found(status.id, status.path.clone(), 1, status.length));

@@ -34,9 +34,9 @@ mod walk;
 use super::print::Output;
 use super::session::Session;
 use super::{Global, load, masterinfo};
-use crate::core::error::{Error, Result};
+use crate::core::error::{Error, Result, invalid_argument};
 use crate::core::model::FsPath;
-use clap::{Args, Subcommand};
+use clap::{Args, CommandFactory, Subcommand};
 pub(in crate::cli) use mount::{mount_json, mount_line};
 use std::process::ExitCode;
 
@@ -95,6 +95,12 @@ enum Verb {
     GetUsedBytes(bytes::GetUsedBytes),
     /// Print the beginning of files
     Head(cat::Head),
+    /// Print help on a verb
+    #[command(after_help = "Examples:\n  goosefs fs help cp")]
+    Help {
+        /// The verb; an overview without it
+        verb: Option<String>,
+    },
     /// Print the host of the primary master
     Leader(masterinfo::Leader),
     /// Load files into the cache, on all workers at once
@@ -173,6 +179,7 @@ impl Verb {
             Verb::GetCapacityBytes(verb) => verb.run(session).await,
             Verb::GetUsedBytes(verb) => verb.run(session).await,
             Verb::Head(verb) => verb.run(session).await,
+            Verb::Help { verb } => help(session, verb.as_deref()),
             Verb::Leader(verb) => verb.run(session).await,
             Verb::Load(verb) => verb.run(session).await,
             Verb::LoadMetadata(verb) => verb.run(session).await,
@@ -196,6 +203,24 @@ impl Verb {
             Verb::UpdateMount(verb) => verb.run(session).await,
         }
     }
+}
+
+/// Prints what `--help` prints.
+fn help(session: &mut Session, verb: Option<&str>) -> Result<()> {
+    let mut command = super::Cli::command();
+    command.build();
+    let fs = command.find_subcommand_mut("fs").expect("this is `goosefs fs`");
+    let asked = match verb {
+        None => Some(fs),
+        Some(verb) => fs.find_subcommand_mut(verb),
+    };
+    let unknown = || {
+        invalid_argument(format!(
+            "there is no verb {}: see `goosefs fs help`",
+            verb.unwrap_or_default()
+        ))
+    };
+    session.out.line(asked.ok_or_else(unknown)?.render_long_help())
 }
 
 /// Does `work` for every path the operands stand for, in order. What fails is reported with

@@ -58,6 +58,11 @@ pub fn from_status(status: &Status) -> Error {
     Error::new(kind, if text.is_empty() { format!("{:?}", status.code()) } else { text.into() })
 }
 
+/// Whether one of our servers said this, not the transport on the way to it.
+pub(super) fn is_answer(status: &Status) -> bool {
+    status.metadata().contains_key(KIND)
+}
+
 /// The kind a bare code stands for, from a server that sends no kind or from the transport.
 fn kind_of(status: &Status) -> ErrorKind {
     match status.code() {

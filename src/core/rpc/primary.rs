@@ -1,7 +1,7 @@
 //! The way to the primary master: find it, follow it, and repeat what may be repeated.
 
 use super::channel::{Channel, Credentials, connect};
-use super::error::from_status;
+use super::error::{from_status, is_answer};
 use crate::core::config::Config;
 use crate::core::error::{Error, ErrorKind, Result, unavailable};
 use crate::core::proto::grpc::version::service_version_client_service_client::ServiceVersionClientServiceClient;
@@ -82,11 +82,13 @@ impl Primary {
         let deadline = Instant::now() + self.inner.retry_max;
         let mut backoff = BACKOFF_MIN;
         loop {
+            let mut answered = false;
             let error = match self.current().await {
                 Ok(current) => match call(current.channel.clone()).await {
                     Ok(response) => return Ok(response.into_inner()),
                     Err(status) => {
                         let error = from_status(&status);
+                        answered = is_answer(&status);
                         if !repeatable(error.kind()) {
                             return Err(error);
                         }
@@ -100,7 +102,8 @@ impl Primary {
                 return Err(error);
             }
             if Instant::now() + backoff >= deadline {
-                return Err(self.nobody(error));
+                // A primary that answers knows better than we what is missing.
+                return Err(if answered { error } else { self.nobody(error) });
             }
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
@@ -135,6 +138,7 @@ impl Primary {
                     *current = Some(found.clone());
                     return Ok(found);
                 }
+                Err(error) if error.message().contains(address) => last = error,
                 Err(error) => last = error.context(address),
             }
         }

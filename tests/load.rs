@@ -1,0 +1,52 @@
+//! `goosefs load` and `goosefs job`.
+
+use crate::cluster::Cluster;
+use std::fs;
+
+fn with_files(count: usize) -> Cluster {
+    let cluster = Cluster::start();
+    let data = cluster.root_ufs().join("data");
+    fs::create_dir_all(&data).unwrap();
+    for i in 0..count {
+        fs::write(data.join(format!("{i}")), vec![i as u8; 5000 + i]).unwrap();
+    }
+    cluster
+}
+
+#[test]
+fn a_load_brings_every_file_into_the_cache() {
+    let cluster = with_files(50);
+    let said = cluster.ok(&["load", "/data"]);
+    assert!(said.starts_with("/data loaded: 50 files"), "{said}");
+    let du = cluster.ok(&["fs", "du", "-s", "/data"]);
+    assert!(du.contains("(100%)"), "{du}");
+    assert!(cluster.ok(&["fs", "location", "/data/7"]).contains("127.0.0.1"));
+    cluster.ok(&["fs", "free", "/data"]);
+    let again = cluster.ok(&["load", "/data", "-o", "json"]);
+    let again: serde_json::Value = serde_json::from_str(&again).unwrap();
+    assert_eq!((&again[0]["state"], &again[0]["filesDone"]), (&"DONE".into(), &50.into()));
+}
+
+#[test]
+fn jobs_are_listed_and_shown() {
+    let cluster = with_files(3);
+    let said = cluster.ok(&["load", "/data", "--detach"]);
+    assert!(said.contains("goosefs job stat"), "{said}");
+    let jobs = cluster.ok(&["job", "-o", "json", "ls"]);
+    let jobs: serde_json::Value = serde_json::from_str(&jobs).unwrap();
+    let id = jobs[0]["id"].to_string();
+    let shown = cluster.ok(&["job", "stat", &id, "--follow"]);
+    assert!(shown.contains("DONE") && shown.contains("3/3"), "{shown}");
+    assert!(cluster.fails(&["job", "stat", "999999"]).contains("999999"));
+    assert!(cluster.fails(&["job", "cancel", "999999"]).contains("999999"));
+}
+
+#[test]
+fn a_file_that_cannot_be_loaded_is_named_with_its_cause() {
+    let cluster = with_files(3);
+    cluster.ok(&["fs", "ls", "/data"]);
+    fs::remove_file(cluster.root_ufs().join("data/1")).unwrap();
+    let error = cluster.fails(&["load", "/data"]);
+    assert!(error.contains("/data/1"), "{error}");
+    assert!(cluster.fails(&["load", "/nope"]).contains("/nope"));
+}

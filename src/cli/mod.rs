@@ -12,6 +12,7 @@ mod fuse;
 mod generate;
 mod job;
 mod load;
+mod local;
 mod master;
 mod masterinfo;
 mod ns;
@@ -82,6 +83,10 @@ enum Command {
     Worker(worker::Worker),
     /// Mount the tree as a directory of this host
     Fuse(fuse::Fuse),
+    /// Run master, worker and mounted directory in one process
+    Local(local::Local),
+    /// Mount one under store as a cached directory, with no cluster and no configuration
+    Mount(local::MountUri),
     /// Work with files and directories of the tree
     Fs(fs::Fs),
     /// Work with namespaces: under stores under a name, with policies
@@ -147,6 +152,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Master(command) => command.run(global),
         Command::Worker(command) => command.run(global),
         Command::Fuse(command) => command.run(global),
+        Command::Local(command) => command.run(global),
+        Command::Mount(command) => command.run(global),
         Command::Fs(command) => command.run(global),
         Command::Ns(command) => command.run(global),
         Command::Load(command) => command.run(global),

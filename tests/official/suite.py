@@ -3,7 +3,7 @@
 import os
 import sys
 
-from goosefs import Config, CreateFileOptions, Goosefs, WriteType
+from goosefs import Config, Goosefs, WriteType
 from goosefs import exceptions as errors
 
 DATA = bytes((i * 31 + (i >> 12)) % 256 for i in range((2 << 20) + 12345))
@@ -39,8 +39,7 @@ def work(fs, ufs):
     refuses(errors.NotFound, fs.get_status, "/py/none")
     for name, write_type in TYPES.items():
         path = f"/py/{name}"
-        options = CreateFileOptions(write_type=write_type, block_size_bytes=1 << 20)
-        with fs.create_file(path, options) as writer:
+        with fs.create_file(path, write_type=write_type, block_size_bytes=1 << 20) as writer:
             for start in range(0, len(DATA), 300_000):
                 writer.write(DATA[start : start + 300_000])
         status = fs.get_status(path)

@@ -11,6 +11,7 @@ mod fuse;
 mod generated;
 mod layers;
 mod load;
+mod local;
 mod ns;
 mod official;
 mod ufs;

@@ -24,6 +24,7 @@ mod worker;
 
 use crate::core::config::{Config, Overrides};
 use crate::core::error::{Context, Error, Result, invalid_argument};
+use crate::core::runtime::limits;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::future::Future;
@@ -121,6 +122,7 @@ enum Command {
 /// Reads the command line and does what it says. The exit code is 0 when that worked, 1 when it did
 /// not, 2 when the command line makes no sense.
 pub fn run() -> ExitCode {
+    limits::raise_open_files();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match personality(&arguments) {
         Ok(Some(instead)) => Cli::parse_from(instead),

@@ -177,6 +177,11 @@ pub fn goosefs() -> Command {
 
 /// Runs `command` to its end, and kills it when it outlasts a test's patience.
 pub fn run(command: &mut Command) -> Output {
+    run_for(PATIENCE, command)
+}
+
+/// Runs `command` to its end, and kills it when it takes longer than `patience`.
+pub fn run_for(patience: Duration, command: &mut Command) -> Output {
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -186,14 +191,14 @@ pub fn run(command: &mut Command) -> Output {
     let id = child.id().to_string();
     let (done, waiting) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || done.send(child.wait_with_output()));
-    match waiting.recv_timeout(PATIENCE) {
+    match waiting.recv_timeout(patience) {
         Ok(output) => {
             reader.join().expect("the reader does not panic").ok();
             output.expect("the process is waited for")
         }
         Err(_) => {
             Command::new("kill").args(["-9", &id]).status().ok();
-            panic!("{command:?} did not end in {PATIENCE:?}");
+            panic!("{command:?} did not end in {patience:?}");
         }
     }
 }

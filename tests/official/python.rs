@@ -1,12 +1,16 @@
 //! The official Python wheel, run by `suite.py`. Skipped with a loud line where neither Python nor
 //! the package can be had.
 
-use crate::cluster::{Cluster, eventually, run, texts};
+use crate::cluster::{Cluster, eventually, run, run_for, texts};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// The version of the package that the suite is written for.
 const PACKAGE: &str = "goosefs==0.2.2";
+
+/// How long each step of its installation may take.
+const INSTALL: Duration = Duration::from_secs(300);
 
 /// A Python that has the package: a virtual environment below the target directory, made once.
 fn python() -> Option<PathBuf> {
@@ -17,8 +21,8 @@ fn python() -> Option<PathBuf> {
         probe.is_ok_and(|output| output.status.success())
     };
     if !has_package(&python) {
-        run(Command::new("python3").args(["-m", "venv"]).arg(&dir));
-        run(Command::new(&python).args(["-m", "pip", "install", "-q", PACKAGE]));
+        run_for(INSTALL, Command::new("python3").args(["-m", "venv"]).arg(&dir));
+        run_for(INSTALL, Command::new(&python).args(["-m", "pip", "install", "-q", PACKAGE]));
     }
     has_package(&python).then_some(python)
 }

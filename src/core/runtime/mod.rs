@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod duty;
 pub mod group;
+pub mod limits;
 pub mod logging;
 pub mod signals;
 

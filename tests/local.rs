@@ -116,7 +116,8 @@ fn local_start_serves_clients_and_a_directory() {
         command.args(args);
         command
     };
-    let mut process = Stopped(with(&["local", "start", "--mount"]).arg(place.mnt()).spawn().unwrap());
+    let mut process =
+        Stopped(with(&["local", "start", "--mount"]).arg(place.mnt()).spawn().unwrap());
     eventually("the directory is mounted", || is_mounted(&place.mnt()).then_some(()));
     assert_eq!(std::fs::read(place.mnt().join("deep/file")).unwrap().len(), 3 << 20);
     let output = run(&mut with(&["fs", "ls", "/deep"]));

@@ -115,7 +115,11 @@ impl MountUri {
         logging::start(&config.node)?;
         let mount = mount_of(&config, self.dir, &self.options)?;
         let announce = self.announce;
-        let ready = move || if announce { background::announce() };
+        let ready = move || {
+            if announce {
+                background::announce()
+            }
+        };
         block_on(serve(config, Some(mount), ready))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -146,7 +150,8 @@ impl MountUri {
         }
         properties.extend(global.properties.iter().cloned());
         let options = self.store_options()?;
-        properties.extend(options.into_iter().map(|(key, value)| (format!("underfs.{key}"), value)));
+        properties
+            .extend(options.into_iter().map(|(key, value)| (format!("underfs.{key}"), value)));
         Config::load(&Overrides { file: global.config.clone(), properties })
     }
 
@@ -163,7 +168,8 @@ impl MountUri {
     async fn check_store(&self, config: &Config) -> Result<()> {
         let store = ufs::open(&self.uri, &config.ufs_properties())?;
         let asked = tokio::time::timeout(START, store.status("")).await;
-        let status = asked.map_err(|_| deadline_exceeded(format!("{} does not answer", self.uri)))?;
+        let status =
+            asked.map_err(|_| deadline_exceeded(format!("{} does not answer", self.uri)))?;
         if !status.with_context(|| format!("mounting {}", self.uri))?.folder {
             return Err(invalid_argument(format!("{} is no directory", self.uri)));
         }

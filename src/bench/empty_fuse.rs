@@ -3,7 +3,7 @@
 use crate::core::error::{Context, Result};
 use fuser::{
     Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, LockOwner,
-    OpenFlags, ReplyAttr, ReplyData, ReplyEntry, ReplyOpen, Request,
+    MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEntry, ReplyOpen, Request,
 };
 use std::ffi::OsStr;
 use std::path::Path;
@@ -26,6 +26,8 @@ struct Empty(Vec<u8>);
 /// When it cannot be mounted.
 pub fn serve(dir: &Path) -> Result<()> {
     let mut config = fuser::Config::default();
+    // As a mounted directory has it: the kernel then asks for the directory's attributes too.
+    config.mount_options = vec![MountOption::DefaultPermissions];
     config.n_threads = Some(THREADS);
     config.clone_fd = true;
     fuser::mount(Empty(vec![0; 1 << 20]), dir, &config).context("mounting an empty file system")

@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 # The build names its target, so the binary lies below the host's triple.
 BINARY = $(or $(CARGO_TARGET_DIR),target)/$$(rustc -vV | sed -n 's/^host: //p')/release/goosefs
 
-.PHONY: help demo test build check fix generate e2e image install setup
+.PHONY: help demo test build check fix generate image install setup
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -35,9 +35,6 @@ fix: ## Format, and apply what the lints suggest
 
 generate: ## Write man pages and completions
 	$(CARGO) run --locked -- generate .
-
-e2e: setup build ## Run the long and exotic proofs: tests/external
-	GOOSEFS="$$PWD/$(BINARY)" tests/external/run
 
 image: build ## Build a container image
 	mkdir -p target/image && install -m755 $(BINARY) target/image/goosefs

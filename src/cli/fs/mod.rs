@@ -123,7 +123,7 @@ enum Verb {
     Mv(mv::Mv),
     /// Copy files that are only in the cache to the under store
     Persist(persist::Persist),
-    /// Keep files in the cache: they are never evicted
+    /// Mark files as ones to keep in the cache
     Pin(pin::Pin),
     /// Delete files and directories
     Rm(rm::Rm),

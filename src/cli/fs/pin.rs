@@ -6,9 +6,9 @@ use crate::client::SetAttributes;
 use crate::core::error::Result;
 use clap::Args;
 
-/// Keep files in the cache: they are never evicted
+/// Mark files as ones to keep in the cache
 ///
-/// What is not in the cache yet comes in when it is first read; load it to have it there now.
+/// The mark shows in listings; workers do not heed it yet when they evict.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

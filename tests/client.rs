@@ -33,6 +33,7 @@ fn cluster(workers: usize) -> Cluster {
         let host = format!("127.0.0.{}", 2 + number);
         cluster.add_worker(&[("worker.hostname", &host), ("worker.bind.host", "0.0.0.0")]);
     }
+    cluster.wait_for_workers();
     cluster
 }
 

@@ -64,6 +64,9 @@ impl Setup {
         for _ in 0..self.workers {
             cluster.add_worker(&[]);
         }
+        if !cluster.workers.is_empty() {
+            cluster.wait_for_workers();
+        }
         cluster
     }
 }
@@ -96,6 +99,21 @@ impl Cluster {
         let worker = &mut self.workers[number];
         worker.start();
         worker
+    }
+
+    /// Waits until the master lists every worker: a client keeps the first list it gets for a while.
+    pub fn wait_for_workers(&self) {
+        let (config, count) = (self.config(), self.workers.len());
+        // On a thread of its own: the test may be inside a runtime already.
+        let listed = move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            let files = goosefs::client::FileSystem::connect(&config);
+            eventually("the master lists every worker", || {
+                let workers = runtime.block_on(files.workers());
+                (workers.is_ok_and(|workers| workers.len() == count)).then_some(())
+            });
+        };
+        std::thread::spawn(listed).join().expect("the workers register");
     }
 
     /// The directory all processes live in.

@@ -15,10 +15,13 @@ use std::time::Duration;
 /// How long a store may take for one small question.
 pub const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
+/// A store, and the mount it was opened for.
+type Opened = (Arc<MountInfo>, Ufs);
+
 /// Opened stores by mount. Clones share them.
 #[derive(Clone, Default)]
 pub struct Stores {
-    opened: Arc<Mutex<HashMap<MountId, (Arc<MountInfo>, Ufs)>>>,
+    opened: Arc<Mutex<HashMap<MountId, Opened>>>,
     /// Settings of connectors for every mount; a mount's own come on top.
     defaults: Properties,
 }

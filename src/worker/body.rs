@@ -35,6 +35,7 @@ pub struct ReadBody {
     state: State,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one a stream, and always in its largest state")]
 enum State {
     Starting(BoxFuture<'static, (Requests, Result<Opened>)>),
     /// A whole block in memory: read here, as the connection takes it.

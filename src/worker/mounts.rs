@@ -168,13 +168,8 @@ impl Mounts {
         let request = GetFileInfoPRequest { file_id: Some(file.0), options: None };
         let ask = |master: Primary| async move {
             master
-                .call(|channel| {
-                    let request = request.clone();
-                    async move {
-                        FileSystemMasterWorkerServiceClient::new(channel)
-                            .get_file_info(request)
-                            .await
-                    }
+                .call(|channel| async move {
+                    FileSystemMasterWorkerServiceClient::new(channel).get_file_info(request).await
                 })
                 .await
         };

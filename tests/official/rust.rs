@@ -20,7 +20,7 @@ const WRITE_TYPES: [WriteType; 5] = [
 ];
 
 pub(crate) fn config(cluster: &Cluster) -> GoosefsConfig {
-    GoosefsConfig::new(&cluster.master_address())
+    GoosefsConfig::new(cluster.master_address())
         .with_auth_username("tester")
         .with_file_replication_durable(1)
         .with_file_replication_durable_min(1)

@@ -1,6 +1,5 @@
 //! Real servers, as processes of their own that end with the test.
 
-use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -47,8 +46,7 @@ pub fn free_port() -> u16 {
 pub fn moto(checked: bool) -> Option<Server> {
     static BINARY: OnceLock<Option<PathBuf>> = OnceLock::new();
     let Some(binary) = BINARY.get_or_init(install_moto) else {
-        writeln!(std::io::stderr(), "SKIPPED: no S3 server: PyPI's moto[server,s3] cannot be had")
-            .unwrap();
+        eprintln!("SKIPPED: no S3 server: PyPI's moto[server,s3] cannot be had");
         return None;
     };
     let port = free_port();
@@ -84,7 +82,7 @@ fn install_moto() -> Option<PathBuf> {
 pub fn nginx(root: &Path, locations: &str) -> Option<Server> {
     let found = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"];
     let Some(binary) = found.iter().find(|path| Path::new(path).exists()) else {
-        writeln!(std::io::stderr(), "SKIPPED: no web server: nginx is not installed").unwrap();
+        eprintln!("SKIPPED: no web server: nginx is not installed");
         return None;
     };
     let port = free_port();

@@ -31,10 +31,10 @@ impl Chmod {
     pub(super) async fn run(self, session: &mut Session) -> Result<()> {
         each(session, &self.paths, "changing", async |session, path| match &self.mode {
             Mode::Octal(mode) => {
-                let mode = Some(*mode);
-                let set = SetAttributes { mode, recursive: self.recursive, ..Default::default() };
+                let recursive = self.recursive;
+                let set = SetAttributes { mode: Some(*mode), recursive, ..Default::default() };
                 session.fs.set_attributes(&path, &set).await?;
-                session.out.note(format!("Changed permission of {path} to {:o}", mode.unwrap_or(0)))
+                session.out.note(format!("Changed permission of {path} to {mode:o}"))
             }
             Mode::Clauses(clauses) => self.relative(session, &path, clauses).await,
         })

@@ -127,7 +127,7 @@ impl Transfer {
         cancel: &CancellationToken,
     ) -> Result<()> {
         if !options.overwrite {
-            return self.into_tree_at(fs, path, options, cancel).await.map_err(overwritable);
+            return self.copy_into_tree_at(fs, path, options, cancel).await.map_err(overwritable);
         }
         match fs.status(path).await {
             Ok(old) if old.folder => Err(Error::new(ErrorKind::IsDirectory, "it is a directory")),
@@ -135,18 +135,18 @@ impl Transfer {
             Ok(_) => {
                 let parent = path.parent().unwrap_or_else(FsPath::root);
                 let hidden = parent.join(&format!(".goosefs-{}", uuid::Uuid::new_v4()))?;
-                self.into_tree_at(fs, &hidden, options, cancel).await?;
+                self.copy_into_tree_at(fs, &hidden, options, cancel).await?;
                 fs.delete(path, &Default::default()).await?;
                 fs.rename(&hidden, path).await
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.into_tree_at(fs, path, options, cancel).await
+                self.copy_into_tree_at(fs, path, options, cancel).await
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn into_tree_at(
+    async fn copy_into_tree_at(
         &self,
         fs: &FileSystem,
         path: &FsPath,

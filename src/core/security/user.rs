@@ -25,8 +25,11 @@ impl User {
 /// does not know has one group of the user's own name.
 #[derive(Clone, Debug, Default)]
 pub struct Groups {
-    cache: Arc<Mutex<HashMap<Arc<str>, (Instant, Arc<[String]>)>>>,
+    cache: Arc<Mutex<HashMap<Arc<str>, Known>>>,
 }
+
+/// When the files were read, and what they said.
+type Known = (Instant, Arc<[String]>);
 
 /// How long what was read from the files is used.
 const KEPT: Duration = Duration::from_secs(60);

@@ -219,7 +219,7 @@ impl Summing {
             let (now, later) = bytes.split_at(bytes.len().min(room as usize));
             self.current = crc32c::crc32c_append(self.current, now);
             self.length += now.len() as u64;
-            if self.length % self.page_size == 0 {
+            if self.length.is_multiple_of(self.page_size) {
                 self.sums.push(self.current);
                 self.current = 0;
             }
@@ -229,7 +229,7 @@ impl Summing {
 
     /// The table of the whole block that came by.
     pub fn finish(mut self) -> PageTable {
-        if self.length % self.page_size != 0 {
+        if !self.length.is_multiple_of(self.page_size) {
             self.sums.push(self.current);
         }
         PageTable::whole(self.length, self.page_size, self.sums, true)

@@ -155,7 +155,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<CreateFilePRequest>,
     ) -> Answered<CreateFilePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.clone().unwrap_or_default();
+        let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let new = NewFile {
             block_size: options
@@ -203,7 +203,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<CreateDirectoryPRequest>,
     ) -> Answered<CreateDirectoryPResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.clone().unwrap_or_default();
+        let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let new = NewDirectory {
             recursive: options.recursive(),
@@ -244,7 +244,7 @@ impl FileSystemMasterClientService for Files {
 
     async fn remove(&self, request: Request<DeletePRequest>) -> Answered<DeletePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.clone().unwrap_or_default();
+        let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let removal = Removal { recursive: options.recursive(), here_only: options.goosefs_only() };
         files.remove(&caller, &path(request.get_ref().path())?, removal).await?;
@@ -253,7 +253,7 @@ impl FileSystemMasterClientService for Files {
 
     async fn rename(&self, request: Request<RenamePRequest>) -> Answered<RenamePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.clone().unwrap_or_default();
+        let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let (from, to) = (path(request.get_ref().path())?, path(request.get_ref().dst_path())?);
         files.rename(&caller, &from, &to).await?;
@@ -277,7 +277,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<ScheduleAsyncPersistencePRequest>,
     ) -> Answered<ScheduleAsyncPersistencePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.clone().unwrap_or_default();
+        let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let (path, wait) = (path(request.get_ref().path())?, options.persistence_wait_time());
         files.schedule_persist(&caller, &path, wait).await?;
@@ -302,7 +302,7 @@ impl FileSystemMasterClientService for Files {
     async fn free(&self, request: Request<FreePRequest>) -> Answered<FreePResponse> {
         let caller = caller(&request, &None);
         let sent = request.into_inner();
-        let options = sent.options.clone().unwrap_or_default();
+        let options = sent.options.unwrap_or_default();
         let path = path(sent.path())?;
         self.files()?.free(&caller, &path, options.recursive(), options.forced()).await?;
         answer(FreePResponse {})
@@ -326,7 +326,7 @@ impl FileSystemMasterClientService for Files {
     }
 
     async fn unmount(&self, request: Request<UnmountPRequest>) -> Answered<UnmountPResponse> {
-        let options = request.get_ref().options.clone().unwrap_or_default();
+        let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         self.files()?.unmount(&caller, &path(request.get_ref().goosefs_path())?).await?;
         answer(UnmountPResponse {})
@@ -424,7 +424,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<DeleteNamespacePRequest>,
     ) -> Answered<DeleteNamespacePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.clone().unwrap_or_default();
+        let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let path = files.namespace_path(request.get_ref().namespace())?;
         files.unmount(&caller, &path).await?;
@@ -510,7 +510,7 @@ impl FileSystemMasterClientService for Files {
         let failed: Vec<_> =
             self.0.persister.failures().into_iter().filter(|(id, _)| id.0 > after).collect();
         let page = failed.iter().take(limit);
-        let next_marker = page.clone().last().map(|(id, _)| id.to_string());
+        let next_marker = page.clone().next_back().map(|(id, _)| id.to_string());
         let told = page.filter_map(|(id, cause)| {
             let path = files.state().path_of(*id).ok()?;
             Some(format!("{path}: {cause}"))

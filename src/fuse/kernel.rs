@@ -23,7 +23,7 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The most bytes of one read or write request.
 pub const MAX_REQUEST: u32 = 1 << 20;
@@ -32,6 +32,8 @@ const MAX_BACKGROUND: u16 = 64;
 /// Cookies of the two entries every directory has; those of others are their numbers.
 const DOT: u64 = 1;
 const DOT_DOT: u64 = 2;
+/// How long a writer waits for the last reader's close to be told.
+const LAST_CLOSE: Duration = Duration::from_millis(500);
 /// The unit of the figures of statfs.
 const UNIT: u64 = 4096;
 
@@ -104,12 +106,17 @@ impl Kernel {
     }
 
     fn open_write(&self, ino: u64, truncate: bool, caller: Caller, reply: ReplyOpen) {
-        // The kernel takes no handle of its own beside one that it reads by itself.
-        if self.backings.is_passthrough(ino) {
-            return reply.error(number(Errno(libc::ETXTBSY)));
-        }
-        let posix = self.posix.clone();
+        let (posix, backings) = (self.posix.clone(), self.backings.clone());
         self.later("open", async move {
+            // The kernel takes no handle of its own beside one that it reads by itself. It tells of
+            // the last close of such a one a moment after close(2) has returned.
+            let asked = Instant::now();
+            while backings.is_passthrough(ino) {
+                if asked.elapsed() > LAST_CLOSE {
+                    return reply.error(number(Errno(libc::ETXTBSY)));
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             match posix.open_write(ino, truncate, caller).await {
                 Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO),
                 Err(errno) => reply.error(number(errno)),

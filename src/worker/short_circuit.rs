@@ -9,11 +9,11 @@
 use super::fill::run_blocking;
 use super::read::Reads;
 use super::store::Block;
-use crate::core::error::{Context, Error, Result, failed_precondition};
+use crate::core::error::{Context, Result, failed_precondition};
 use crate::core::model::BlockId;
 use crate::core::rpc::lend::{self, LendRequest, LentBlock};
 use crate::core::runtime::Group;
-use std::fs::{File, Permissions};
+use std::fs::Permissions;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -80,54 +80,62 @@ async fn serve_client(mut stream: UnixStream, reads: &Reads) -> Result<()> {
             lend::refuse(&mut stream, "blocks are lent to the worker's own user only").await?;
             continue;
         }
-        let also = lend_also(reads, &request.also).await;
-        let block = lend(reads, request).await;
+        let (block, also) = lend(reads, request).await;
         reads.counts.lent.inc_by(also.len() as u64 + u64::from(block.is_some()));
         lend::reply_with(&mut stream, block.as_ref(), &also).await?;
     }
     Ok(())
 }
 
-/// The block's file when it is whole and good; else none, and the block is filled behind where the
-/// request tells how.
-async fn lend(reads: &Reads, request: LendRequest) -> Option<LentBlock> {
+/// The block's file when it is whole and good, else none, and the block is filled behind where the
+/// request tells how. With it come those others that are whole and good; what is wrong with one of
+/// them shows when it is asked for by itself.
+async fn lend(
+    reads: &Reads,
+    request: LendRequest,
+) -> (Option<LentBlock>, Vec<(BlockId, LentBlock)>) {
     let id = BlockId(request.block_id);
-    if let Some(block) = reads.store.get(id).filter(|block| block.is_whole()) {
-        let opening = block.clone();
-        match run_blocking(move || open_verified(&opening)).await {
-            Ok(Ok(lent)) => return Some(lent),
-            Ok(Err(error)) | Err(error) => {
+    let whole = |id| reads.store.get(id).filter(|block| block.is_whole());
+    let also = request.also.iter().take(lend::MOST_ALSO).map(|&id| BlockId(id));
+    let blocks: Vec<_> = std::iter::once(id).chain(also).filter_map(whole).collect();
+    let (mut lent, mut also) = (None, Vec::new());
+    for (block, opened) in open_all(blocks).await {
+        match opened {
+            Ok(file) if block.id() == id => lent = Some(file),
+            Ok(file) => also.push((block.id(), file)),
+            Err(error) if block.id() == id => {
                 if let Err(error) = reads.damaged(block, error).await {
                     tracing::warn!(block = %id, %error, "not lent");
                 }
             }
+            Err(_) => {}
         }
     }
-    let options = request.open_ufs.filter(|options| !options.no_cache())?;
-    let mounts = reads.mounts.clone();
-    reads.filler.fill_behind(async move { mounts.locate(id, &options).await });
-    None
+    if lent.is_none()
+        && let Some(options) = request.open_ufs.filter(|options| !options.no_cache())
+    {
+        let mounts = reads.mounts.clone();
+        reads.filler.fill_behind(async move { mounts.locate(id, &options).await });
+    }
+    (lent, also)
 }
 
-/// Those of `ids` that are whole and good. What is wrong with another shows when it is asked for by
-/// itself.
-async fn lend_also(reads: &Reads, ids: &[i64]) -> Vec<(BlockId, LentBlock)> {
-    let known = ids.iter().take(lend::MOST_ALSO).filter_map(|&id| reads.store.get(BlockId(id)));
-    let whole: Vec<_> = known.filter(|block| block.is_whole()).collect();
-    if whole.is_empty() {
-        return Vec::new();
-    }
+/// Opens and verifies blocks; on the spot where none of that waits for a disk or reads a lot.
+async fn open_all(blocks: Vec<Arc<Block>>) -> Vec<(Arc<Block>, Result<LentBlock>)> {
+    let at_once = blocks.iter().all(|block| block.is_in_memory() && block.is_verified());
     let open = move || {
-        let opened = whole.iter().map(|block| (block.id(), open_verified(block)));
-        opened.filter_map(|(id, lent)| Some((id, lent.ok()?))).collect()
+        let open = |block: Arc<Block>| (block.clone(), open_verified(&block));
+        blocks.into_iter().map(open).collect()
     };
-    run_blocking(open).await.unwrap_or_default()
+    match at_once {
+        true => open(),
+        false => run_blocking(open).await.unwrap_or_default(),
+    }
 }
 
 /// The block's file, once its bytes are known to be good.
 fn open_verified(block: &Block) -> Result<LentBlock> {
-    // Verified by the descriptor it is read with here, lent by one that can only read.
-    block.verify(&*block.open()?)?;
-    let file = File::open(block.path()).map_err(Error::from)?;
+    let file = block.open_anew()?;
+    block.verify(&file)?;
     Ok(LentBlock { file, length: block.length() })
 }

@@ -93,6 +93,12 @@ impl Block {
         self.unpersisted.load(Ordering::Relaxed)
     }
 
+    /// Whether every page that is there was found to be good in the life of this process.
+    pub fn is_verified(&self) -> bool {
+        let pages = self.pages.lock();
+        (0..pages.count()).all(|index| pages.is_verified(index))
+    }
+
     /// Whether its file is in memory, so that no read of it waits.
     pub fn is_in_memory(&self) -> bool {
         self.dir.is_memory()
@@ -149,6 +155,16 @@ impl Block {
         if let Some(file) = open.upgrade() {
             return Ok(file);
         }
+        let file = Arc::new(self.open_anew()?);
+        *open = Arc::downgrade(&file);
+        Ok(file)
+    }
+
+    /// The same by a descriptor of its own, which can only read: one to give away.
+    ///
+    /// # Errors
+    /// As [`Block::open`].
+    pub fn open_anew(&self) -> Result<File> {
         let path = self.path();
         let damaged = |why: String| data_loss(format!("block {}: {why}", self.id()));
         let file = File::open(&path).map_err(|e| match e.kind() {
@@ -160,8 +176,6 @@ impl Block {
             let path = path.display();
             return Err(damaged(format!("{path} has {length} bytes instead of {}", self.length)));
         }
-        let file = Arc::new(file);
-        *open = Arc::downgrade(&file);
         Ok(file)
     }
 

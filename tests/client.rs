@@ -27,6 +27,7 @@ fn cluster(workers: usize) -> Cluster {
     let mut cluster = Cluster::setup()
         .workers(0)
         .set("user.block.size.bytes.default", "1MB")
+        .set("master.file.single.block.max", "0")
         .set("user.file.replication.durable", "1")
         .start();
     for number in 0..workers {

@@ -37,6 +37,8 @@ const PARALLEL: usize = 32;
 const PAUSE: Duration = Duration::from_secs(60);
 /// How often a sync that lost a race with a change begins again.
 const TRIES: usize = 5;
+/// A block takes no larger part of a worker than one of so many: others are to have room beside it.
+const WORKER_SHARE: u64 = 8;
 /// Time enough for the clock to move on.
 const A_MOMENT: Duration = Duration::from_millis(2);
 
@@ -269,7 +271,7 @@ impl FileSystem {
             name: name.into(),
             folder: status.folder,
             length: status.length,
-            block_size: self.config.client.block_size.0,
+            block_size: self.block_size(status.length),
             modified_ms: status.modified_ms,
             version: status.version.clone(),
             ownership: Ownership {
@@ -279,6 +281,18 @@ impl FileSystem {
             },
             symlink: String::new(),
         }
+    }
+
+    /// How the bytes of a file of the store are cut: not at all, up to a certain length, so that one
+    /// descriptor reads all of it.
+    fn block_size(&self, length: u64) -> u64 {
+        let usual = self.config.client.block_size.0;
+        if length <= usual {
+            return usual;
+        }
+        let room = self.workers.smallest().map_or(u64::MAX, |bytes| bytes / WORKER_SHARE);
+        let whole = length.next_multiple_of(usual);
+        if whole <= self.config.master.single_block_max.0.min(room) { whole } else { usual }
     }
 
     /// Sees to it that a directory's children are as fresh as asked for.

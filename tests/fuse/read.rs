@@ -6,10 +6,13 @@ use std::os::unix::fs::FileExt;
 
 #[test]
 fn files_read_as_they_are_in_the_under_store_cold_and_warm() {
-    let cluster = Cluster::setup().set("user.block.size.bytes.default", "4MB").start();
+    let cluster = Cluster::setup()
+        .set("user.block.size.bytes.default", "4MB")
+        .set("master.file.single.block.max", "8MB")
+        .start();
     let ufs = cluster.root_ufs();
-    // Nothing, less than a page, one block, and blocks that end within and at a page.
-    let lengths = [0, 1, 5_000, 3 << 20, (4 << 20) + 1, (9 << 20) + 4_321, 8 << 20];
+    // Nothing, less than a page, one block, a longer one, and blocks that end within and at a page.
+    let lengths = [0, 1, 5_000, 3 << 20, (4 << 20) + 1, (9 << 20) + 4_321, 8 << 20, 12 << 20];
     let files: Vec<_> = lengths.iter().map(|&n| (format!("d/{n}"), pattern(n, n as u64))).collect();
     std::fs::create_dir(ufs.join("d")).unwrap();
     for (name, bytes) in &files {
@@ -28,7 +31,10 @@ fn files_read_as_they_are_in_the_under_store_cold_and_warm() {
 
 #[test]
 fn reads_at_any_place_and_many_at_a_time_agree() {
-    let cluster = Cluster::setup().set("user.block.size.bytes.default", "1MB").start();
+    let cluster = Cluster::setup()
+        .set("user.block.size.bytes.default", "1MB")
+        .set("master.file.single.block.max", "0")
+        .start();
     let bytes = pattern(5 << 20, 7);
     std::fs::write(cluster.root_ufs().join("f"), &bytes).unwrap();
     let Some(mounted) = mount(cluster, "ro") else { return };

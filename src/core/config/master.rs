@@ -40,6 +40,10 @@ settings! {
         ttl_interval: Duration = "goosefs.master.ttl.checker.interval", "1min";
         /// How long a file written ASYNC_THROUGH waits before it is persisted.
         persist_delay: Duration = "goosefs.master.persistence.initial.interval", "1s";
+        /// Files of an under store up to this are one block, which a mounted directory reads with no
+        /// process in the path; longer ones have blocks of goosefs.user.block.size.bytes.default. An
+        /// eighth of the smallest worker is the most; 0 for none.
+        single_block_max: ByteSize = "goosefs.master.file.single.block.max", "512MB";
         /// Bytes of small files that one task of a load takes together.
         load_task_size: ByteSize = "goosefs.master.load.task.size", "64MB";
         /// The cluster's name in reports.

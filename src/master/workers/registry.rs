@@ -273,6 +273,13 @@ impl Registry {
         totals
     }
 
+    /// What the smallest live worker may hold, in bytes; none where no worker is live.
+    pub fn smallest(&self) -> Option<u64> {
+        let table = self.table.read();
+        let live = table.workers.values().filter(|worker| worker.info.live);
+        live.map(|worker| worker.info.capacity_bytes).min()
+    }
+
     /// Directories that live workers could not use, by worker.
     pub fn lost_storage(&self) -> Vec<(WorkerAddress, Vec<String>)> {
         let table = self.table.read();

@@ -40,7 +40,7 @@ pub use writer::Writer;
 
 use crate::core::config::Config;
 use crate::core::error::Result;
-use crate::core::model::{FsPath, Status};
+use crate::core::model::{BlockId, FsPath, Status};
 use crate::core::rpc::Primary;
 use context::Context;
 use std::sync::Arc;
@@ -83,6 +83,11 @@ impl FileSystem {
         let follow = StatusOptions { follow: true, ..Default::default() };
         let status = self.status_with(path, &follow).await?;
         self.open_status(status, options)
+    }
+
+    /// The file of a block that this host's worker lent a moment ago; nobody is asked.
+    pub fn lent(&self, block: BlockId) -> Option<Arc<LentBlock>> {
+        self.context.lender.cached(block)
     }
 
     /// Opens a file whose status is known, without asking the master.

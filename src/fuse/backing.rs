@@ -10,10 +10,15 @@ use fuser::BackingId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// How the open handles of each inode are read.
 #[derive(Debug, Default)]
-pub struct Backings(Mutex<HashMap<u64, Mode>>);
+pub struct Backings {
+    modes: Mutex<HashMap<u64, Mode>>,
+    /// Tells those who wait that a backing has gone.
+    gone: Notify,
+}
 
 #[derive(Debug)]
 struct Mode {
@@ -27,39 +32,46 @@ impl Backings {
     /// Joins the handles that are open on `ino`, if there are any: their backing, or that they have
     /// none.
     pub fn join(&self, ino: u64) -> Option<Option<Arc<BackingId>>> {
-        let mut modes = self.0.lock();
+        let mut modes = self.modes.lock();
         let mode = modes.get_mut(&ino)?;
         mode.open += 1;
         Some(mode.backing.clone())
     }
 
-    /// Opens `ino`, with the backing that `register` makes unless other handles were faster. That
-    /// it makes none is an answer too.
-    pub fn open(
-        &self,
-        ino: u64,
-        register: impl FnOnce() -> Option<BackingId>,
-    ) -> Option<Arc<BackingId>> {
-        let mut modes = self.0.lock();
-        let mode =
-            modes.entry(ino).or_insert_with(|| Mode { backing: register().map(Arc::new), open: 0 });
+    /// Opens `ino` with `made` as its backing, unless other handles were faster: then as those are.
+    pub fn open(&self, ino: u64, made: Option<BackingId>) -> Option<Arc<BackingId>> {
+        let made = made.map(Arc::new);
+        let mut modes = self.modes.lock();
+        let mode = modes.entry(ino).or_insert_with(|| Mode { backing: made.clone(), open: 0 });
         mode.open += 1;
-        mode.backing.clone()
+        let backing = mode.backing.clone();
+        // One that lost is given back to the kernel, which takes a call that others need not await.
+        drop(modes);
+        drop(made);
+        backing
     }
 
     /// One handle of `ino` is released. The last one takes the backing with it.
     pub fn release(&self, ino: u64) {
-        let mut modes = self.0.lock();
+        let mut modes = self.modes.lock();
         let Some(mode) = modes.get_mut(&ino) else { return };
         mode.open -= 1;
-        if mode.open == 0 {
-            modes.remove(&ino);
+        let last = if mode.open == 0 { modes.remove(&ino) } else { None };
+        drop(modes);
+        if last.is_some_and(|mode| mode.backing.is_some()) {
+            self.gone.notify_waiters();
         }
     }
 
-    /// Whether the kernel reads `ino` by itself now.
-    pub fn is_passthrough(&self, ino: u64) -> bool {
-        self.0.lock().get(&ino).is_some_and(|mode| mode.backing.is_some())
+    /// Waits until the kernel does not read `ino` by itself.
+    pub async fn ours(&self, ino: u64) {
+        loop {
+            let gone = self.gone.notified();
+            if self.modes.lock().get(&ino).is_none_or(|mode| mode.backing.is_none()) {
+                return;
+            }
+            gone.await;
+        }
     }
 }
 
@@ -71,9 +83,9 @@ mod tests {
     fn the_first_open_handle_decides_for_all() {
         let backings = Backings::default();
         assert!(backings.join(5).is_none());
-        assert!(backings.open(5, || None).is_none());
+        assert!(backings.open(5, None).is_none());
         assert!(matches!(backings.join(5), Some(None)));
-        assert!(backings.open(5, || unreachable!("it was decided")).is_none());
+        assert!(backings.open(5, None).is_none());
         for _ in 0..3 {
             backings.release(5);
         }

@@ -13,17 +13,17 @@ use crate::core::rpc::lend::LentBlock;
 use crate::core::runtime::Group;
 use bytes::Bytes;
 use fuser::{
-    FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,
-    KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BackingId, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The most bytes of one read or write request.
 pub const MAX_REQUEST: u32 = 1 << 20;
@@ -34,6 +34,8 @@ const DOT: u64 = 1;
 const DOT_DOT: u64 = 2;
 /// How long a writer waits for the last reader's close to be told.
 const LAST_CLOSE: Duration = Duration::from_millis(500);
+/// Closing a file that is read tells us nothing.
+const QUIET: FopenFlags = FopenFlags::FOPEN_NOFLUSH;
 /// The unit of the figures of statfs.
 const UNIT: u64 = 4096;
 
@@ -85,24 +87,46 @@ impl Kernel {
         }
     }
 
+    /// Opens `ino` for reading without asking anyone, if all is known: the reply, where it is not.
+    fn open_now(&self, ino: u64, reply: ReplyOpen) -> Option<ReplyOpen> {
+        let lent = if self.passthrough { self.posix.lent_now(ino) } else { None };
+        let Some(lent) = lent else { return Some(reply) };
+        let mode = self.backings.join(ino).unwrap_or_else(|| {
+            let made = register(&reply, &lent);
+            self.backings.open(ino, made)
+        });
+        match mode {
+            Some(backing) => reply_passthrough(reply, &backing),
+            None => match self.posix.open_now(ino) {
+                Some(Ok(opened)) => self.reply_read(opened, reply),
+                _ => {
+                    self.backings.release(ino);
+                    return Some(reply);
+                }
+            },
+        }
+        None
+    }
+
     /// Lets the kernel read the file by itself, or hands out a handle for reading through us.
     async fn open_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
         let mode = match self.backings.join(ino) {
             Some(mode) => mode,
             None => {
                 let lent = if self.passthrough { self.posix.lend(&opened).await } else { None };
-                self.backings.open(ino, || register(&reply, lent.as_deref()?))
+                let made = lent.and_then(|block| register(&reply, &block));
+                self.backings.open(ino, made)
             }
         };
-        let quiet = FopenFlags::FOPEN_NOFLUSH;
         match mode {
-            // The kernel caches nothing itself here, and refuses to be told that it should.
-            Some(backing) => reply.opened_passthrough(FileHandle(PASSTHROUGH), quiet, &backing),
-            None => {
-                let handle = self.posix.read_handle(opened);
-                reply.opened(FileHandle(handle), quiet | FopenFlags::FOPEN_KEEP_CACHE);
-            }
+            Some(backing) => reply_passthrough(reply, &backing),
+            None => self.reply_read(opened, reply),
         }
+    }
+
+    fn reply_read(&self, opened: Opened, reply: ReplyOpen) {
+        let handle = self.posix.read_handle(opened);
+        reply.opened(FileHandle(handle), QUIET | FopenFlags::FOPEN_KEEP_CACHE);
     }
 
     fn open_write(&self, ino: u64, truncate: bool, caller: Caller, reply: ReplyOpen) {
@@ -110,12 +134,8 @@ impl Kernel {
         self.later("open", async move {
             // The kernel takes no handle of its own beside one that it reads by itself. It tells of
             // the last close of such a one a moment after close(2) has returned.
-            let asked = Instant::now();
-            while backings.is_passthrough(ino) {
-                if asked.elapsed() > LAST_CLOSE {
-                    return reply.error(number(Errno(libc::ETXTBSY)));
-                }
-                tokio::time::sleep(Duration::from_millis(2)).await;
+            if tokio::time::timeout(LAST_CLOSE, backings.ours(ino)).await.is_err() {
+                return reply.error(number(Errno(libc::ETXTBSY)));
             }
             match posix.open_write(ino, truncate, caller).await {
                 Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO),
@@ -123,6 +143,11 @@ impl Kernel {
             }
         });
     }
+}
+
+/// The kernel caches nothing itself here, and refuses to be told that it should.
+fn reply_passthrough(reply: ReplyOpen, backing: &BackingId) {
+    reply.opened_passthrough(FileHandle(PASSTHROUGH), QUIET, backing);
 }
 
 /// Makes a block's file known to the kernel; none where it cannot use that file.
@@ -403,6 +428,7 @@ impl Filesystem for Kernel {
             let truncate = flags.0 & libc::O_TRUNC != 0;
             return self.open_write(ino.0, truncate, caller(request), reply);
         }
+        let Some(reply) = self.open_now(ino.0, reply) else { return };
         match self.posix.open_now(ino.0) {
             // Borrowing a block takes a worker microseconds; moving to another thread takes more.
             Some(Ok(opened)) => self.runtime.block_on(self.open_read(ino.0, opened, reply)),

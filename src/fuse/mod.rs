@@ -14,6 +14,7 @@
 //! Killing the process loses nothing but files it was in the midst of writing; `umount` then frees
 //! the directory.
 
+mod ahead;
 mod backing;
 pub mod errno;
 mod handles;
@@ -128,7 +129,7 @@ async fn connect(
         true => SessionACL::All,
         false => SessionACL::Owner,
     };
-    options.n_threads = Some(config.fuse.threads.max(1) as usize);
+    options.n_threads = Some(threads(config.fuse.threads));
     options.clone_fd = true;
     let target = dir.to_path_buf();
     let mounting = tokio::task::spawn_blocking(move || Session::new(kernel, &target, &options));
@@ -136,6 +137,14 @@ async fn connect(
         .await
         .map_err(|_| internal("mounting panicked"))?
         .map_err(|error| mountpoint::mount_failed(error, dir))
+}
+
+/// How many threads answer the kernel where `asked` were asked for.
+fn threads(asked: u32) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(2, |count| count.get().max(2)),
+        _ => asked as usize,
+    }
 }
 
 /// Whether this user may let others in: root may, others if /etc/fuse.conf says so.

@@ -8,6 +8,7 @@ mod changes;
 mod files;
 mod writes;
 
+use super::ahead::Ahead;
 use super::errno::Errno;
 use super::handles::{Handle, Handles, Read, Write};
 use super::inodes::{Child, Found, Inodes, Known, Listed, Listing, ROOT, Stale};
@@ -85,6 +86,7 @@ pub struct Posix {
     pub(super) inodes: Inodes,
     pub(super) handles: Handles,
     pub(super) options: Options,
+    ahead: Ahead,
     root: FsPath,
     owners: Owners,
     capacity: Mutex<Option<(Instant, Capacity)>>,
@@ -107,6 +109,7 @@ impl Posix {
             handles: Handles::default(),
             owners: Owners::new(options.uid, options.gid),
             options,
+            ahead: Ahead::default(),
             root,
             capacity: Mutex::default(),
             watched: AtomicBool::new(false),

@@ -50,7 +50,7 @@ struct State {
 
 impl Lender {
     /// The file of `block`, if it was lent a moment ago.
-    pub(super) fn cached(&self, block: BlockId) -> Option<Arc<LentBlock>> {
+    pub(in super::super) fn cached(&self, block: BlockId) -> Option<Arc<LentBlock>> {
         let mut state = self.state.lock();
         let (lent, used) = state.lent.get_mut(&block)?;
         *used = Instant::now();

@@ -114,7 +114,10 @@ impl Blocks {
             .into_iter()
             .find(|w| workers.local.contains(&w.id) && !w.address.domain_socket.is_empty());
         let Some(worker) = local else { return Ok(None) };
-        let open_ufs = self.open_ufs(&status, &block);
+        // Filling a block behind is for those of the usual size: who opens a long file may want
+        // only its end.
+        let usual = block.length <= self.context().config.client.block_size.0;
+        let open_ufs = if usual { self.open_ufs(&status, &block) } else { None };
         let lender = &self.context().lender;
         let lent = lender.ask(self.context(), &worker, block.id, open_ufs, also()).await;
         match lent {

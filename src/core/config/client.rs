@@ -56,8 +56,9 @@ settings! {
         allow_other: bool = "goosefs.fuse.allow.other", "true";
         /// Bytes read ahead of a sequential reader.
         read_ahead: ByteSize = "goosefs.fuse.read.ahead", "8MB";
-        /// Threads that answer the kernel.
-        threads: u32 = "goosefs.fuse.threads", "4";
+        /// Threads that answer the kernel; 0 for one for each processor, and two at least. What takes
+        /// long is not done by them.
+        threads: u32 = "goosefs.fuse.threads", "0";
     }
 }
 

@@ -2,8 +2,7 @@
 
 use super::{COMPLETING, Posix};
 use crate::client::{OpenOptions, Reader};
-use crate::core::model::{BlockId, Status};
-use crate::core::rpc::lend::{LentBlock, MOST_ALSO};
+use crate::core::rpc::lend::LentBlock;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Handle, Read};
 use crate::fuse::inodes::{Known, number};
@@ -14,8 +13,6 @@ use std::time::Duration;
 
 /// How long an open waits for a worker to lend a block before it goes without.
 const LENDING: Duration = Duration::from_secs(1);
-/// Files up to this are borrowed ahead: a descriptor that is kept keeps the space of its block.
-const SMALL_FILE: u64 = 1 << 20;
 
 /// A file about to be read.
 pub struct Opened {
@@ -33,6 +30,22 @@ impl Posix {
         }
         let known = self.inodes.known(ino)?.known;
         known.status.completed.then(|| self.opened(known))
+    }
+
+    /// The file that holds all bytes of `ino`, if this host's worker has lent it a moment ago.
+    pub fn lent_now(&self, ino: u64) -> Option<Arc<LentBlock>> {
+        if self.handles.writing(ino).is_some() {
+            return None;
+        }
+        let known = self.inodes.known(ino)?.known;
+        let status = &known.status;
+        if !status.completed || status.block_count() != 1 {
+            return None;
+        }
+        let lent = self.files.lent(status.id.block(0));
+        let lent = lent.filter(|block| block.length == status.length)?;
+        self.ahead.hit();
+        Some(lent)
     }
 
     /// Opens `ino` for reading.
@@ -64,21 +77,9 @@ impl Posix {
         if status.block_count() != 1 {
             return None;
         }
-        let next = || self.next_blocks(number(status.id));
+        let next = || self.ahead.next(&self.inodes, number(status.id));
         let lent = tokio::time::timeout(LENDING, opened.reader.lend_with(0, next)).await;
         lent.ok()?.ok()?.filter(|block| block.length == status.length)
-    }
-
-    /// Blocks of the small files that come after `ino` in its directory: who opens one file opens the
-    /// next.
-    fn next_blocks(&self, ino: u64) -> Vec<BlockId> {
-        let Some(listing) = self.inodes.listing(self.inodes.parent(ino)) else { return Vec::new() };
-        let small = |status: &Status| {
-            status.block_count() == 1 && status.length <= SMALL_FILE && status.completed
-        };
-        let next = listing.after(ino).iter().map(|entry| &entry.known.status);
-        let blocks = next.filter(|status| small(status)).map(|status| status.id.block(0));
-        blocks.take(MOST_ALSO).collect()
     }
 
     /// A handle for reading through us.

@@ -1136,7 +1136,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fs__subcmd__load)
-            opts="-o -D -h -V --replication --replicas --metadata-only --detach --progress --local --output --config --help --version"
+            opts="-o -D -h -V --replication --replicas --metadata-only --detach --progress --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2078,7 +2078,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__load)
-            opts="-o -D -h -V --replication --replicas --metadata-only --detach --progress --local --output --config --help --version"
+            opts="-o -D -h -V --replication --replicas --metadata-only --detach --progress --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -32,9 +32,6 @@ pub struct Load {
     metadata_only: bool,
     #[command(flatten)]
     follow: Follow,
-    /// Taken for compatibility: blocks go to the workers that the ring names
-    #[arg(long, hide = true)]
-    local: bool,
 }
 
 /// `goosefs load`.

@@ -6,7 +6,7 @@ PREFIX ?= /usr/local
 # The build names its target, so the binary lies below the host's triple.
 BINARY = $(or $(CARGO_TARGET_DIR),target)/$$(rustc -vV | sed -n 's/^host: //p')/release/goosefs
 
-.PHONY: help demo test build check fix generate image install setup
+.PHONY: help demo test e2e build check fix generate image install setup
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t12
@@ -19,6 +19,10 @@ demo: setup ## Build the binary and show it: a slow data set copied cold, loaded
 
 test: setup ## Run the tests
 	$(CARGO) test --locked
+
+e2e: setup ## Slow proof, by hand: the official client crate's own tests against a cluster of ours
+	$(CARGO) build --locked
+	tests/external/run
 
 build: ## Build target/<host>/release/goosefs, one static binary
 	$(CARGO) build --locked --release

@@ -41,6 +41,7 @@ pub fn open(address: &str, properties: &Properties) -> Result<Ufs> {
         address: address.trim_end_matches('/').into(),
         bucket: bucket.into(),
         endpoint,
+        setting: ENDPOINT[0],
         keys: KEYS,
     };
     opendal::open(builder, about, Limits::read(properties)?)

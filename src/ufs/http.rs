@@ -38,6 +38,16 @@ pub fn client(host: &str, redirects: impl Fn() -> Policy) -> Result<Client> {
     })
 }
 
+/// What to do about a server whose certificate nobody vouches for.
+pub const CERTIFICATES: &str = "install its authority's certificate on this system, or name a file \
+     of trusted ones in SSL_CERT_FILE of masters and workers";
+
+/// Whether an error, or one that caused it, is that the server's certificate was refused.
+pub fn is_distrust(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.to_string().contains("invalid peer certificate"))
+}
+
 /// The host of an endpoint such as `https://host:port`; empty where there is none.
 pub fn host_of(endpoint: &str) -> String {
     let host = Url::parse(endpoint).ok().and_then(|url| url.host_str().map(String::from));

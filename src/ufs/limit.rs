@@ -148,6 +148,10 @@ impl UnderFileSystem for Limited {
         self.inner.address()
     }
 
+    fn server(&self) -> String {
+        self.inner.server()
+    }
+
     fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
     }

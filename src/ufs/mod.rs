@@ -94,6 +94,11 @@ pub trait UnderFileSystem: Send + Sync {
     /// The address it was opened by, without a trailing slash; nothing secret.
     fn address(&self) -> &str;
 
+    /// Where its server is and which setting says so, for messages; empty where the address does.
+    fn server(&self) -> String {
+        String::new()
+    }
+
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
 

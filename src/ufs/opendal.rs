@@ -38,6 +38,8 @@ pub struct About {
     pub bucket: String,
     /// Where it is.
     pub endpoint: String,
+    /// The property that says where.
+    pub setting: &'static str,
     /// The properties that hold the credentials.
     pub keys: &'static str,
 }
@@ -122,6 +124,11 @@ impl Objects {
 impl UnderFileSystem for Objects {
     fn address(&self) -> &str {
         &self.store.0.address
+    }
+
+    fn server(&self) -> String {
+        let About { endpoint, setting, .. } = &self.store.0;
+        format!("{endpoint}, set by {setting}")
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -87,6 +87,7 @@ pub fn open(address: &str, properties: &Properties) -> Result<Ufs> {
         address: normal(address, bucket, prefix),
         bucket: bucket.into(),
         endpoint: endpoint.unwrap_or_else(|| AWS.into()),
+        setting: NAMES.endpoint[0],
         keys: KEYS,
     };
     opendal::open(builder, about, Limits::read(properties)?)

@@ -152,6 +152,10 @@ impl Site {
         if error.is_builder() {
             return internal(format!("asking {address}")).with_source(error);
         }
+        if http::is_distrust(&error) {
+            return unavailable(format!("{address} is not trusted ({})", http::CERTIFICATES))
+                .with_source(error);
+        }
         unavailable(format!("no good answer from {address}: is it up?")).with_source(error)
     }
 

@@ -21,6 +21,7 @@ pub struct Cluster {
     pub master: Node,
     pub workers: Vec<Node>,
     properties: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 /// What a cluster is made of; `Cluster::start()` is one worker and nothing special.
@@ -28,6 +29,7 @@ pub struct Cluster {
 pub struct Setup {
     workers: usize,
     properties: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -40,6 +42,12 @@ impl Setup {
     /// A property of every process.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.properties.push((key.into(), value.into()));
+        self
+    }
+
+    /// A variable of every process's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -58,8 +66,10 @@ impl Setup {
             ("user.file.replication.durable.min".into(), "1".into()),
         ];
         properties.extend(self.properties);
+        let environment = self.environment;
         let master = Node::new(&dir.join("master"), &["master", "start"], &properties, master_port);
-        let mut cluster = Cluster { dir, master, workers: Vec::new(), properties };
+        let master = master.with_env(&environment);
+        let mut cluster = Cluster { dir, master, workers: Vec::new(), properties, environment };
         cluster.master.start();
         for _ in 0..self.workers {
             cluster.add_worker(&[]);
@@ -79,7 +89,7 @@ impl Cluster {
 
     /// Says what the cluster shall be made of; then `start` it.
     pub fn setup() -> Setup {
-        Setup { workers: 1, properties: Vec::new() }
+        Setup { workers: 1, properties: Vec::new(), environment: Vec::new() }
     }
 
     /// Starts one more worker, with properties of its own.
@@ -95,7 +105,8 @@ impl Cluster {
             ("worker.dirs".into(), format!("SSD:{}:1GB", dir.join("blocks").display())),
         ]);
         properties.extend(own.iter().map(|(k, v)| (k.to_string(), v.to_string())));
-        self.workers.push(Node::new(&dir, &["worker", "start"], &properties, port));
+        let node = Node::new(&dir, &["worker", "start"], &properties, port);
+        self.workers.push(node.with_env(&self.environment));
         let worker = &mut self.workers[number];
         worker.start();
         worker

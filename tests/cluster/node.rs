@@ -11,6 +11,7 @@ use std::process::{Child, Command};
 pub struct Node {
     dir: PathBuf,
     args: Vec<String>,
+    environment: Vec<(String, String)>,
     /// The port it serves on.
     pub port: u16,
     child: Option<Child>,
@@ -28,7 +29,13 @@ impl Node {
         args.push(format!("-Ddata.dir={}", dir.join("data").display()));
         args.extend(properties.iter().map(|(key, value)| format!("-D{key}={value}")));
         args.extend(command.iter().map(|word| word.to_string()));
-        Node { dir: dir.into(), args, port, child: None }
+        Node { dir: dir.into(), args, environment: Vec::new(), port, child: None }
+    }
+
+    /// With variables of its environment.
+    pub(super) fn with_env(mut self, environment: &[(String, String)]) -> Self {
+        self.environment = environment.to_vec();
+        self
     }
 
     /// Starts the process and waits until it listens.
@@ -43,6 +50,7 @@ impl Node {
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let child = goosefs()
             .args(&self.args)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()

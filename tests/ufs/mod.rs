@@ -3,6 +3,7 @@
 mod promises;
 mod s3;
 mod servers;
+mod tls;
 mod web;
 
 use futures::TryStreamExt;

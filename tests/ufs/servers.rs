@@ -80,6 +80,11 @@ fn install_moto() -> Option<PathBuf> {
 /// A web server of the files in `root`, with what `locations` adds to its configuration; none,
 /// said loudly, where nginx is not installed.
 pub fn nginx(root: &Path, locations: &str) -> Option<Server> {
+    nginx_as("", root, locations)
+}
+
+/// The same, listening as `how` says, such as `ssl`.
+pub fn nginx_as(how: &str, root: &Path, locations: &str) -> Option<Server> {
     let found = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/bin/nginx"];
     let Some(binary) = found.iter().find(|path| Path::new(path).exists()) else {
         eprintln!("SKIPPED: no web server: nginx is not installed");
@@ -94,7 +99,7 @@ pub fn nginx(root: &Path, locations: &str) -> Option<Server> {
           types {{ text/html html; application/json json; }} access_log off;
           client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
           uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
-          server {{ listen 127.0.0.1:{port}; root {dir}/www; {locations} }}
+          server {{ listen 127.0.0.1:{port} {how}; root {dir}/www; {locations} }}
         }}"
     );
     let file = root.join("nginx.conf");

@@ -10,6 +10,10 @@ use crate::master::stores::{CALL_DEADLINE, within};
 use crate::master::sync::Freshness;
 use crate::ufs::Properties;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a store may take to answer before it is mounted: somebody is waiting for the outcome.
+const MOUNT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A mount somebody asks for.
 #[derive(Clone, Debug, Default)]
@@ -112,7 +116,8 @@ impl FileSystem {
             shared: false,
             properties: Properties::new(),
         };
-        match within(&trial, CALL_DEADLINE, store.status("")).await {
+        let server = store.server();
+        match within(&trial, MOUNT_DEADLINE, store.status("")).await {
             Ok(status) if !status.folder => {
                 Err(invalid_argument(format!("{address} is a file: mount a directory")))
             }
@@ -120,6 +125,11 @@ impl FileSystem {
             Err(error) if error.kind() == ErrorKind::NotFound => Err(not_found(format!(
                 "there is no {address}: check the address, or make the directory first"
             ))),
+            // The connector has tried more than once: the client shall not do so all over again.
+            Err(error) if error.kind().is_transient() => {
+                let at = if server.is_empty() { String::new() } else { format!(" ({server})") };
+                Err(failed_precondition(format!("the store does not answer{at}: {error}")))
+            }
             Err(error) => Err(error.context(format!("mounting at {path}"))),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::About;
 use crate::core::error::{Error, ErrorKind};
+use crate::ufs::http::{CERTIFICATES, is_distrust};
 use ::opendal::ErrorKind as Kind;
 use std::error::Error as _;
 
@@ -22,7 +23,7 @@ impl Store {
     /// An operator's error, with the thing and the cure named.
     pub fn error(&self, error: ::opendal::Error) -> Error {
         let text = one_line(&error);
-        let About { address, bucket, endpoint, keys } = &self.0;
+        let About { address, bucket, endpoint, setting, keys } = &self.0;
         let (kind, message) = match error.kind() {
             _ if text.contains("NoSuchBucket") => {
                 (ErrorKind::NotFound, format!("no bucket {bucket} at {endpoint}"))
@@ -48,8 +49,13 @@ impl Store {
             Kind::Conflict => (ErrorKind::Aborted, format!("a conflict in {address}")),
             Kind::Unsupported => (ErrorKind::Unsupported, format!("{address} cannot do that")),
             Kind::AlreadyExists => (ErrorKind::AlreadyExists, format!("exists in {address}")),
+            _ if is_distrust(&error) => {
+                (ErrorKind::Unavailable, format!("{endpoint} is not trusted ({CERTIFICATES})"))
+            }
             _ if error.is_temporary() || error.is_persistent() => {
-                (ErrorKind::Unavailable, format!("no good answer from {endpoint} ({address})"))
+                let cure = format!("is it up, and is {setting} of the mount right?");
+                let message = format!("no good answer from {endpoint} ({address}): {cure}");
+                (ErrorKind::Unavailable, message)
             }
             _ => (ErrorKind::Internal, address.clone()),
         };

@@ -40,6 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use workers::Registry;
 
 #[cfg(test)]
@@ -87,7 +88,8 @@ pub async fn run(
     let journal = Journal::open(&config.master).await.context("opening the journal")?;
     let group = Group::new("master");
     let master = Master::new(config, journal, group.clone());
-    group.spawn_until_stop("role", lead(master.clone()));
+    let (fail, failed) = oneshot::channel();
+    group.spawn_until_stop("role", lead(master.clone(), fail));
     duties::start(&master, &master.duties, &group);
     web::show(&master, page, &group);
 
@@ -96,14 +98,23 @@ pub async fn run(
     let routes = service::routes(&master, &Sessions::new(simple));
     let stop = group.clone();
     let served = rpc::server::serve(listener, routes, GRACE, async move {
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            Ok(()) = failed => {}
+        }
         // Streams that never end by themselves do now.
         stop.cancel();
     })
     .await;
     group.stop(GRACE).await;
-    master.journal.close().await?;
-    served
+    let failure = master.journal.failure();
+    let closed = master.journal.close().await;
+    match failure {
+        Some(why) => {
+            Err(unavailable(format!("the journal has failed, start the master anew: {why}")))
+        }
+        None => closed.and(served),
+    }
 }
 
 /// Forgets everything a master keeps: the journal and the tree. Under stores are not touched.
@@ -127,9 +138,16 @@ pub fn format(config: &Config) -> Result<()> {
 }
 
 /// Follows whether this master is primary; becoming it, takes up what was left unfinished before
-/// anybody is answered.
-async fn lead(master: Arc<Master>) {
+/// anybody is answered. Ends when the journal has failed, after telling `fail`: a master that can
+/// change nothing ever again makes way for one that can.
+async fn lead(master: Arc<Master>, fail: oneshot::Sender<()>) {
     loop {
+        if let Some(error) = master.journal.failure() {
+            tracing::error!(%error, "the journal has failed: ending");
+            // Nobody who listens is stopping already.
+            let _ = fail.send(());
+            return;
+        }
         let (leads, ready) = (master.journal.is_primary(), master.is_primary());
         if leads && !ready {
             match master.take_over().await {

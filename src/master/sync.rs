@@ -149,7 +149,8 @@ impl FileSystem {
             && self.clock.now_ms() - checked >= age
     }
 
-    /// Compares one inode with the store. When the store does not answer, the tree does.
+    /// Compares one inode with the store. When the store does not answer, or what it says cannot be
+    /// taken in for want of space, the tree answers as it is.
     async fn compare(&self, path: &FsPath, known: Status) -> Result<Option<Status>> {
         let asked_ms = self.clock.now_ms();
         let found = match self.ask(path).await {
@@ -165,7 +166,13 @@ impl FileSystem {
             }
             return Ok(Some(known));
         }
-        self.take_in(path, found, asked_ms).await
+        match self.take_in(path, found, asked_ms).await {
+            Err(error) if error.kind() == ErrorKind::ResourceExhausted => {
+                tracing::warn!(%path, %error, "shown as it was known");
+                Ok(Some(known))
+            }
+            taken => taken,
+        }
     }
 
     /// Looks for a path the tree does not know, from the first component it lacks.
@@ -332,6 +339,13 @@ impl FileSystem {
             match self.merge(directory, listing, listed_ms).await {
                 Err(error) if error.kind() == ErrorKind::Aborted => {
                     tokio::time::sleep(A_MOMENT).await;
+                }
+                Err(error)
+                    if error.kind() == ErrorKind::ResourceExhausted
+                        && self.loaded_ms(directory)?.is_some() =>
+                {
+                    tracing::warn!(path = %directory.path, %error, "listed as it was known");
+                    return Ok(());
                 }
                 other => return other,
             }

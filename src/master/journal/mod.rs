@@ -44,6 +44,8 @@ const SELF: u64 = 1;
 /// Entries are refused when the disk has less than this left: checkpoints and the log's own tail
 /// need some room.
 const RESERVE: ByteSize = ByteSize(64 << 20);
+/// Nothing is applied while the disk has less than this left.
+const APPLY_RESERVE: ByteSize = ByteSize(8 << 20);
 /// How often the space left is looked up.
 const SPACE_EVERY: Duration = Duration::from_millis(200);
 /// How long a commit may take before its caller is told that nobody knows.
@@ -243,6 +245,12 @@ impl Journal {
         }
     }
 
+    /// Why the journal has failed for good, if it has: only a restart helps.
+    pub fn failure(&self) -> Option<String> {
+        let metrics = self.inner.raft.metrics();
+        metrics.borrow_watched().running_state.as_ref().err().map(ToString::to_string)
+    }
+
     /// Syncs of the log made for entries so far; what a benchmark divides by.
     pub fn syncs(&self) -> u64 {
         self.inner.syncs.load(Ordering::Relaxed)
@@ -372,7 +380,8 @@ fn run(options: Options, ready: oneshot::Sender<Result<Opened>>, stop: oneshot::
         Err(error) => return drop(ready.send(Err(error))),
     };
     runtime.block_on(async {
-        let opened = match start(&options).await {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let opened = match start(&options, &stopping).await {
             Ok(opened) => opened,
             Err(error) => return drop(ready.send(Err(error))),
         };
@@ -382,13 +391,14 @@ fn run(options: Options, ready: oneshot::Sender<Result<Opened>>, stop: oneshot::
         }
         // Told to stop, or everyone who could tell is gone.
         let _ = stop.await;
+        stopping.store(true, Ordering::Release);
         if let Err(error) = raft.shutdown().await {
             tracing::warn!(%error, "the journal did not end in order");
         }
     });
 }
 
-async fn start(options: &Options) -> Result<Opened> {
+async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> {
     let (log_dir, state_dir) = (options.dir.join("log"), options.dir.join("state"));
     for dir in [&log_dir, &state_dir] {
         create_private(dir).with_context(|| format!("creating {}", dir.display()))?;
@@ -406,7 +416,9 @@ async fn start(options: &Options) -> Result<Opened> {
         ..Default::default()
     };
     let config = config.validate().map_err(|e| internal(e.to_string()))?;
-    let machine = Machine::new(state.clone())?;
+    let least = APPLY_RESERVE.0.min(options.reserve.0);
+    let space = raft::Space { dir: state_dir, least, stopping: stopping.clone() };
+    let machine = Machine::new(state.clone(), space)?;
     let raft = Raft::new(SELF, Arc::new(config), Nobody, log.clone(), machine).await;
     let raft = raft.map_err(|e| {
         let dir = options.dir.display();

@@ -6,7 +6,7 @@
 //! taking one from there, needs a transport between masters, which this version does not have:
 //! [`Nobody`] reaches no one, so openraft never asks for either.
 
-use super::disk::Log;
+use super::disk::{self, Log};
 use super::entry::{Entry, Outcome, Refusal};
 use crate::core::error::Error;
 use crate::master::state::{Applied, State};
@@ -26,7 +26,10 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::io;
 use std::ops::RangeBounds;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 openraft::declare_raft_types!(
     /// What our log is made of.
@@ -101,6 +104,37 @@ pub struct Machine {
     state: State,
     applied: Option<LogId>,
     membership: Membership,
+    space: Space,
+}
+
+/// The disk that the state is on.
+pub struct Space {
+    /// Where it is.
+    pub dir: PathBuf,
+    /// Bytes it must have left before anything is applied: a store that runs out of space in the
+    /// middle of a batch takes no other, also when there is space again.
+    pub least: u64,
+    /// Set when the journal is to end, with whatever is not applied: the log has it.
+    pub stopping: Arc<AtomicBool>,
+}
+
+impl Space {
+    /// Waits until there is space.
+    async fn wait(&self) -> io::Result<()> {
+        let mut warned = None::<Instant>;
+        while disk::free_bytes(&self.dir).is_ok_and(|free| free < self.least) {
+            if self.stopping.load(Ordering::Acquire) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            if warned.is_none_or(|at| at.elapsed() > Duration::from_secs(10)) {
+                let dir = self.dir.display();
+                tracing::warn!(%dir, "no space to apply the journal; free some: waiting");
+                warned = Some(Instant::now());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
 }
 
 impl Machine {
@@ -108,7 +142,7 @@ impl Machine {
     ///
     /// # Errors
     /// When the store fails or its position cannot be read.
-    pub fn new(state: State) -> crate::core::error::Result<Machine> {
+    pub fn new(state: State, space: Space) -> crate::core::error::Result<Machine> {
         let (applied, membership) = match state.applied()? {
             None => (None, Membership::default()),
             Some(Applied(bytes)) => postcard::from_bytes(&bytes).map_err(|_| {
@@ -117,7 +151,7 @@ impl Machine {
                 )
             })?,
         };
-        Ok(Machine { state, applied, membership })
+        Ok(Machine { state, applied, membership, space })
     }
 
     fn apply_group(&mut self, group: Vec<EntryResponder<Types>>) -> Result<(), io::Error> {
@@ -171,9 +205,11 @@ impl RaftStateMachine<Types> for Machine {
         while let Some(entry) = entries.next().await {
             group.push(entry?);
             if group.len() >= GROUP {
+                self.space.wait().await?;
                 self.apply_group(std::mem::take(&mut group))?;
             }
         }
+        self.space.wait().await?;
         self.apply_group(group)
     }
 

@@ -6,6 +6,7 @@ mod binary;
 mod client;
 mod conf;
 mod crash;
+mod disk;
 mod fs;
 mod fuse;
 mod generated;

@@ -1,6 +1,6 @@
 //! `goosefs load` and `goosefs job`.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, eventually};
 use std::fs;
 
 fn with_files(count: usize) -> Cluster {
@@ -49,4 +49,32 @@ fn a_file_that_cannot_be_loaded_is_named_with_its_cause() {
     let error = cluster.fails(&["load", "/data"]);
     assert!(error.contains("/data/1"), "{error}");
     assert!(cluster.fails(&["load", "/nope"]).contains("/nope"));
+}
+
+#[test]
+fn a_pinned_file_stays_when_the_cache_is_too_small_for_all() {
+    let mut cluster = Cluster::setup().workers(0).start();
+    let dirs = format!("SSD:{}:20MB", cluster.dir().join("small").display());
+    cluster.add_worker(&[("worker.dirs", &dirs)]);
+    cluster.wait_for_workers();
+    for i in 0..8 {
+        fs::write(cluster.root_ufs().join(format!("{i}")), vec![i; 4 << 20]).unwrap();
+    }
+    let cached = |path: &str| cluster.ok(&["fs", "du", "-s", path]).contains("(100%)");
+    cluster.ok(&["load", "/0", "/1"]);
+    cluster.ok(&["fs", "pin", "/0"]);
+    // The worker learns of it with its next heartbeat.
+    eventually("the worker knows the pin", || {
+        cluster.workers[0].log_text().contains("learnt what is pinned files=1").then_some(())
+    });
+    (2..8).for_each(|i| drop(cluster.ok(&["load", &format!("/{i}")])));
+    assert!(cached("/0") && !cached("/1"), "{}", cluster.ok(&["fs", "du", "/"]));
+    assert!(cluster.fails(&["fs", "free", "/0"]).contains("pinned"));
+
+    cluster.ok(&["fs", "unpin", "/0"]);
+    eventually("the worker knows that it is unpinned", || {
+        cluster.workers[0].log_text().contains("learnt what is pinned files=0").then_some(())
+    });
+    (1..8).for_each(|i| drop(cluster.ok(&["load", &format!("/{i}")])));
+    assert!(!cached("/0"), "it could go again");
 }

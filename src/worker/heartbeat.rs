@@ -1,7 +1,8 @@
 //! Register, report, obey.
 //!
 //! A worker that cannot reach the master goes on serving what it holds and keeps trying. What the
-//! master says is done: drop these blocks, those are safe in the under store, register again. Once
+//! master says is done: drop these blocks, those are safe in the under store, register again; and
+//! when what is pinned changed, the worker asks for it. Once
 //! an hour the worker asks which of the files it holds blocks of still exist; it believes a "no"
 //! only from the cluster it first belonged to.
 
@@ -46,6 +47,8 @@ pub struct Heartbeat {
     /// The id the worker is registered by; none before.
     registered: watch::Sender<Option<WorkerId>>,
     files_checked: Mutex<Option<Instant>>,
+    /// What is pinned as of this version is what the store knows.
+    pins_version: Mutex<Option<i64>>,
 }
 
 impl Heartbeat {
@@ -67,6 +70,7 @@ impl Heartbeat {
             start_ms: crate::core::runtime::Clock::default().now_ms(),
             registered: watch::Sender::new(None),
             files_checked: Mutex::new(None),
+            pins_version: Mutex::new(None),
         }
     }
 
@@ -90,7 +94,39 @@ impl Heartbeat {
             }
         };
         let answer = self.report(id).await?;
-        self.obey(answer).await
+        let pins = answer.pins_version;
+        self.obey(answer).await?;
+        match pins {
+            Some(version) if *self.pins_version.lock() != Some(version) => {
+                self.learn_pins(version).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks which files are pinned. Pins that change meanwhile have another version: they are asked
+    /// for with the next beat.
+    async fn learn_pins(&self, version: i64) -> Result<()> {
+        let mut pins: Vec<FileId> = Vec::new();
+        loop {
+            let after = pins.last().map_or(0, |last| last.0);
+            let call = self.master.call(|channel| async move {
+                FileSystemClient::new(channel).get_pins(v1::GetPinsRequest { after }).await
+            });
+            let page = patiently(call).await?.file_ids;
+            // One that does not go on would have us ask for ever.
+            if page.first().is_none_or(|&first| first <= after) {
+                break;
+            }
+            pins.extend(page.into_iter().map(FileId));
+        }
+        let known = self.pins_version.lock().is_some();
+        if known || !pins.is_empty() {
+            tracing::info!(files = pins.len(), "learnt what is pinned");
+        }
+        self.store.set_pins(pins);
+        *self.pins_version.lock() = Some(version);
+        Ok(())
     }
 
     async fn register(&self) -> Result<WorkerId> {

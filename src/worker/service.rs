@@ -6,7 +6,7 @@
 use super::body::{HonestEnd, ReadBody};
 use super::fill::run_blocking;
 use super::read::Reads;
-use super::store::Pinned;
+use super::store::Held;
 use super::write::Writes;
 use crate::core::error::{
     Error, ErrorKind, Result, failed_precondition, invalid_argument, unsupported,
@@ -106,27 +106,27 @@ impl Service {
     }
 
     /// Pins a block and says where its file is.
-    async fn open_local(&self, request: Option<OpenLocalBlockRequest>) -> Result<(Pinned, String)> {
+    async fn open_local(&self, request: Option<OpenLocalBlockRequest>) -> Result<(Held, String)> {
         let id = BlockId(request.unwrap_or_default().block_id());
         let block = self.reads.store.get(id).filter(|block| block.is_whole());
         let block = block.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("block {id} is not whole in tiered storage"))
         })?;
-        let pinned = Pinned::new(block);
-        let checked = pinned.block().clone();
+        let held = Held::new(block);
+        let checked = held.block().clone();
         let verified =
             run_blocking(move || checked.open().and_then(|file| checked.verify(&file))).await?;
         if let Err(error) = verified {
             let text = error.to_string();
-            self.reads.damaged(pinned.block().clone(), error).await?;
+            self.reads.damaged(held.block().clone(), error).await?;
             return Err(Error::new(ErrorKind::DataLoss, text));
         }
-        let path = pinned.block().path();
+        let path = held.block().path();
         let path = path.to_str().ok_or_else(|| {
             failed_precondition(format!("{} is not a path in UTF-8", path.display()))
         })?;
         let path = path.to_string();
-        Ok((pinned, path))
+        Ok((held, path))
     }
 }
 
@@ -172,8 +172,8 @@ impl BlockWorker for Service {
         self.group.spawn_until_stop("open local block", async move {
             let Ok(first) = requests.message().await else { return };
             match service.open_local(first).await {
-                Ok((pinned, path)) => {
-                    let block_size = Some(pinned.block().length() as i64);
+                Ok((held, path)) => {
+                    let block_size = Some(held.block().length() as i64);
                     let answer = OpenLocalBlockResponse { path: Some(path), block_size };
                     answers.send(Ok(answer)).await.ok();
                     // The open stream is the client's lock on the file.

@@ -8,7 +8,9 @@ use clap::Args;
 
 /// Mark files as ones to keep in the cache
 ///
-/// The mark shows in listings; workers do not heed it yet when they evict.
+/// Workers never evict blocks of a pinned file, and `fs free` refuses it unless forced. Pinning
+/// brings nothing into the cache: `goosefs load` does. What comes into a directory later is not
+/// pinned with it.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

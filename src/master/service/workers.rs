@@ -208,6 +208,7 @@ impl WorkerManagerMasterWorkerService for Workers {
         Ok(Response::new(BlockHeartbeatPResponse {
             command: command(kind, answer.free),
             persisted_move_blocks: answer.persisted,
+            pins_version: Some(self.0.journal.state().pins_version()),
             ..Default::default()
         }))
     }

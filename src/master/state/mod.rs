@@ -35,6 +35,7 @@ use parking_lot::{Mutex, RwLock};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use store::{Stop, Store, decode, encode};
 use tokio::sync::broadcast;
 use transaction::{Counters, Transaction};
@@ -55,6 +56,7 @@ struct Inner {
     /// Held by the one who applies.
     applying: Mutex<()>,
     watchers: broadcast::Sender<Arc<[Notice]>>,
+    pins_version: AtomicI64,
 }
 
 /// What is kept in memory whole.
@@ -104,6 +106,8 @@ impl State {
                 published: RwLock::new(published),
                 applying: Mutex::new(()),
                 watchers: broadcast::channel(NOTICES_KEPT).0,
+                // Another one than the process before had, most likely.
+                pins_version: AtomicI64::new(rand::random::<i64>() & (i64::MAX >> 1)),
             }),
         })
     }
@@ -158,12 +162,16 @@ impl State {
     fn publish(&self, mut tx: Transaction) -> Result<()> {
         let puts = tx.puts().collect::<Vec<_>>();
         let notices = std::mem::take(&mut tx.notices);
+        let pins_change = tx.changes(Section::Pinned);
         let mut published = self.inner.published.write();
         self.inner.store.disk.write(puts)?;
         published.mounts = tx.mounts.clone();
         published.counters = tx.counters.clone();
         tx.refresh_caches();
         drop(published);
+        if pins_change {
+            self.inner.pins_version.fetch_add(1, Ordering::Release);
+        }
         if !notices.is_empty() {
             // Nobody listening is fine.
             let _ = self.inner.watchers.send(notices.into());
@@ -188,6 +196,11 @@ impl State {
     /// When the store fails.
     pub fn checkpoint(&self) -> Result<()> {
         Ok(self.inner.store.disk.sync()?)
+    }
+
+    /// A number that changes whenever what is pinned does. It says nothing about earlier processes.
+    pub fn pins_version(&self) -> i64 {
+        self.inner.pins_version.load(Ordering::Acquire)
     }
 
     /// Paths as they change from now on. A receiver that lags too far gets an error and has to

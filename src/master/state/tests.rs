@@ -238,12 +238,15 @@ fn attributes_are_found_by_what_they_say() {
     assert_eq!(state.expired(149, 9).unwrap(), []);
     assert_eq!(state.expired(150, 9).unwrap(), [file]);
     assert_eq!(state.pinned(None, 9).unwrap(), [file]);
+    let pins = state.pins_version();
     assert_eq!(state.to_persist(None, 9).unwrap(), [(file, 0)]);
     let status = state.status(&path("/f")).unwrap();
     assert_eq!((status.mode, &status.xattrs["k"][..]), (0o4755, &[1][..]));
     run(&state, 104, set(file, Attributes { ttl_ms: Some(None), ..Default::default() })).unwrap();
     assert_eq!(state.expired(i64::MAX - 1, 9).unwrap(), []);
+    assert_eq!(state.pins_version(), pins, "another attribute is no news for pins");
     run(&state, 105, delete("/f", false)).unwrap();
+    assert_ne!(state.pins_version(), pins);
     assert!(
         state.pinned(None, 9).unwrap().is_empty() && state.to_persist(None, 9).unwrap().is_empty()
     );

@@ -135,6 +135,12 @@ impl<'s> Transaction<'s> {
         self.tree.is_empty() && self.ids.is_empty() && self.rest.is_empty()
     }
 
+    /// Whether anything of `section` is to be written.
+    pub fn changes(&self, section: Section) -> bool {
+        let prefix = section.key(&[]);
+        self.rest.range(prefix.clone()..after_prefix(&prefix)).next().is_some()
+    }
+
     /// Moves time on to that of an entry, and gives the time it counts as.
     pub fn advance(&mut self, at_ms: i64) -> i64 {
         self.counters.now_ms = self.counters.now_ms.max(at_ms);

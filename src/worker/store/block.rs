@@ -31,7 +31,7 @@ pub struct Block {
     unpersisted: AtomicBool,
     accessed: AtomicU64,
     /// How many rely on its file staying where it is.
-    pins: AtomicU64,
+    holders: AtomicU64,
     /// Its share of the quota; none once it has been removed.
     space: Mutex<Option<Space>>,
     /// The file, as long as somebody uses it: a store has more blocks than a process descriptors.
@@ -62,7 +62,7 @@ impl Block {
             pages: Mutex::new(parts.pages),
             unpersisted: AtomicBool::new(parts.unpersisted),
             accessed: AtomicU64::new(0),
-            pins: AtomicU64::new(0),
+            holders: AtomicU64::new(0),
             space: Mutex::new(Some(parts.space)),
             open: Mutex::default(),
         }
@@ -138,8 +138,8 @@ impl Block {
         self.space.lock().is_none()
     }
 
-    pub(super) fn is_pinned(&self) -> bool {
-        self.pins.load(Ordering::Relaxed) > 0
+    pub(super) fn is_held(&self) -> bool {
+        self.holders.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn bytes_held(&self) -> u64 {
@@ -268,6 +268,13 @@ impl Block {
         }
     }
 
+    /// Gives back what was grown by for bytes that did not get written.
+    pub(super) fn shrink(&self, less: u64) {
+        if let Some(space) = self.space.lock().as_mut() {
+            space.shrink(less);
+        }
+    }
+
     /// The file to fill, made by the first page that comes.
     fn open_to_fill(&self) -> Result<Arc<File>> {
         let mut open = self.open.lock();
@@ -339,13 +346,13 @@ impl Block {
 
 /// A block whose file stays where it is, for somebody who knows its path.
 #[derive(Debug)]
-pub struct Pinned(Arc<Block>);
+pub struct Held(Arc<Block>);
 
-impl Pinned {
-    /// Pins the block until this is dropped.
+impl Held {
+    /// Holds the block until this is dropped.
     pub fn new(block: Arc<Block>) -> Self {
-        block.pins.fetch_add(1, Ordering::Relaxed);
-        Pinned(block)
+        block.holders.fetch_add(1, Ordering::Relaxed);
+        Held(block)
     }
 
     /// The block.
@@ -354,9 +361,9 @@ impl Pinned {
     }
 }
 
-impl Drop for Pinned {
+impl Drop for Held {
     fn drop(&mut self) {
-        self.0.pins.fetch_sub(1, Ordering::Relaxed);
+        self.0.holders.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -253,6 +253,13 @@ impl Space {
         grown
     }
 
+    /// Gives `less` bytes back.
+    pub fn shrink(&mut self, less: u64) {
+        let less = less.min(self.bytes);
+        self.dir.used.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
+
     /// Takes `bytes` whatever the quota says: for blocks that are there already.
     pub fn of(dir: &Arc<Dir>, bytes: u64) -> Space {
         dir.used.fetch_add(bytes, Ordering::Relaxed);

@@ -1,6 +1,8 @@
-//! Which blocks go first: those nobody has asked for the longest. Pure; the store does what it says.
+//! Which blocks go first: those nobody has asked for the longest, and never those of pinned files.
+//! Pure; the store does what it says.
 
-use crate::core::model::BlockId;
+use crate::core::model::{BlockId, FileId};
+use std::sync::Arc;
 
 /// A block that may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +13,23 @@ pub struct Candidate {
     pub block: BlockId,
     /// Bytes that come free.
     pub bytes: u64,
+}
+
+/// The files whose blocks stay whatever comes. Eight bytes a file, and a copy costs nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Pins(Arc<[FileId]>);
+
+impl Pins {
+    /// These, in any order.
+    pub fn new(mut files: Vec<FileId>) -> Self {
+        files.sort_unstable();
+        Pins(files.into())
+    }
+
+    /// Whether the file is among them.
+    pub fn contains(&self, file: FileId) -> bool {
+        self.0.binary_search(&file).is_ok()
+    }
 }
 
 /// The candidates to evict, the longest unused first, until `need` bytes come free. Fewer bytes than
@@ -58,6 +77,13 @@ mod tests {
         assert_eq!(ids(5), [2]);
         assert_eq!(ids(11), [2, 3]);
         assert_eq!(ids(1000), [2, 3, 1]);
+    }
+
+    #[test]
+    fn pins_are_found_in_whatever_order_they_came() {
+        let pins = Pins::new(vec![FileId(30), FileId(10), FileId(20)]);
+        assert!([10, 20, 30].into_iter().all(|id| pins.contains(FileId(id))));
+        assert!(!pins.contains(FileId(11)) && !Pins::default().contains(FileId(10)));
     }
 
     #[test]

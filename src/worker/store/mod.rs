@@ -18,7 +18,7 @@ mod recover;
 mod tests;
 mod writing;
 
-pub use block::{Block, Pinned};
+pub use block::{Block, Held};
 pub use writing::Writing;
 
 use crate::core::config;
@@ -30,7 +30,7 @@ use block::Parts;
 use bytes::Bytes;
 use checksum::PageTable;
 use dir::{Dir, Name, Origin, Space};
-use evict::Candidate;
+use evict::{Candidate, Pins};
 use parking_lot::RwLock;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -61,6 +61,7 @@ pub struct BlockStore {
     ticks: AtomicU64,
     generation: AtomicU64,
     unpersisted: AtomicU64,
+    pins: RwLock<Pins>,
     evicted: Counter,
 }
 
@@ -84,6 +85,7 @@ impl BlockStore {
             ticks: AtomicU64::new(1),
             generation: AtomicU64::new(now.as_nanos() as u64),
             unpersisted: AtomicU64::new(0),
+            pins: RwLock::default(),
             evicted: metrics.counter(&names::WORKER_EVICTED_BLOCKS),
         };
         let mut found = Vec::new();
@@ -198,7 +200,13 @@ impl BlockStore {
                 block.dir.root().display()
             )));
         }
-        let written = block.write_pages(index, pages);
+        let mut written = block.write_pages(index, pages);
+        if disk_is_full(&written) && self.make_room_on_disk(&block.dir, more, Some(block.id())) {
+            written = block.write_pages(index, pages);
+        }
+        if written.is_err() {
+            block.shrink(more);
+        }
         if block.is_removed() {
             // Removed while we wrote: the file may have been made anew.
             block.dir.remove(block.origin, block.name);
@@ -230,6 +238,11 @@ impl BlockStore {
         }
         drop(blocks);
         self.dispose(block);
+    }
+
+    /// Says which files' blocks are not to be evicted, in place of what was said before.
+    pub fn set_pins(&self, files: Vec<FileId>) {
+        *self.pins.write() = Pins::new(files);
     }
 
     /// Notes that a block exists elsewhere too, so that it may be evicted. Waits for the disk.
@@ -319,11 +332,22 @@ impl BlockStore {
         grow(dir.quota())
     }
 
+    /// Evicts since the disk itself is full, whatever the quota says: others may use it too. Says
+    /// whether anything came free.
+    fn make_room_on_disk(&self, dir: &Arc<Dir>, bytes: u64, except: Option<BlockId>) -> bool {
+        let _one_at_a_time = dir.evicting.lock();
+        let before = dir.used();
+        self.evict(dir, bytes, except);
+        dir.used() < before
+    }
+
     fn evict(&self, dir: &Arc<Dir>, bytes: u64, except: Option<BlockId>) {
+        let pins = self.pins.read().clone();
         let evictable = |block: &&Arc<Block>| {
             Arc::ptr_eq(&block.dir, dir)
                 && !block.is_unpersisted()
-                && !block.is_pinned()
+                && !block.is_held()
+                && !pins.contains(block.id().file())
                 && Some(block.id()) != except
                 // One that is being filled has somebody else who holds it.
                 && (block.is_whole() || Arc::strong_count(block) == 1)
@@ -341,6 +365,11 @@ impl BlockStore {
             }
         }
     }
+}
+
+/// Whether a write failed since the disk has no space left.
+fn disk_is_full<T>(written: &Result<T>) -> bool {
+    written.as_ref().is_err_and(|error| is_full(error.kind()))
 }
 
 /// Whether an error means that the store has no room, so that data has to go around it.

@@ -204,6 +204,24 @@ fn the_coldest_cached_blocks_make_room_and_unpersisted_ones_never() {
 }
 
 #[test]
+fn blocks_of_pinned_files_are_passed_over_and_can_go_again_once_unpinned() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = config(temp.path(), &[("MEM", "a", 10_000)]);
+    let store = BlockStore::open(&config, &Metrics::default()).unwrap();
+    let block = |file: u64| FileId::from_container(file).block(0).0;
+    (1..=8).for_each(|file| drop(fill(&store, block(file), &data(1000, 1))));
+    store.set_pins(vec![FileId::from_container(2), FileId::from_container(1)]);
+    write(&store, block(9), &data(7000, 1));
+    let kept: Vec<bool> = (1..=8).map(|id| store.peek(BlockId(block(id))).is_some()).collect();
+    assert!(kept[0] && kept[1] && !kept[2], "{kept:?}");
+    let full = store.write(BlockId(block(10)), 100).and_then(|mut w| w.append(&[data(2000, 1)]));
+    assert!(full.unwrap_err().to_string().contains("unpin"));
+    store.set_pins(Vec::new());
+    write(&store, block(10), &data(2000, 1));
+    assert!(store.peek(BlockId(block(1))).is_none());
+}
+
+#[test]
 fn a_write_goes_on_in_the_next_directory_when_the_first_is_full() {
     let temp = tempfile::tempdir().unwrap();
     let config = config(temp.path(), &[("MEM", "a", 3_000), ("SSD", "b", 100_000)]);

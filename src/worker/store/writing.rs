@@ -1,9 +1,9 @@
 //! A block that a client writes: nothing until it is committed, then there for good.
 
-use super::BlockStore;
 use super::block::{Block, Parts, write_all_at};
 use super::checksum::{PageTable, Summing};
 use super::dir::{Dir, Name, Origin, Space};
+use super::{BlockStore, disk_is_full};
 use crate::core::error::{Context, Result, resource_exhausted};
 use crate::core::model::BlockId;
 use bytes::Bytes;
@@ -61,11 +61,29 @@ impl Writing {
             self.relocate(more)?;
         }
         let slices: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
-        write_all_at(&self.file, &slices, self.length)
-            .with_context(|| format!("writing {}", self.path().display()))?;
+        self.write(&slices, more)?;
         slices.iter().for_each(|piece| self.sums.add(piece));
         self.length += more;
         Ok(())
+    }
+
+    /// Writes behind what is there. Where the disk turns out to be full, though the quota is not,
+    /// cached blocks make room; else it goes on in another directory.
+    fn write(&mut self, slices: &[&[u8]], more: u64) -> Result<()> {
+        let attempt = |writing: &Self| {
+            write_all_at(&writing.file, slices, writing.length)
+                .with_context(|| format!("writing {}", writing.path().display()))
+        };
+        let mut written = attempt(self);
+        if disk_is_full(&written) && self.store.make_room_on_disk(&self.dir, more, None) {
+            written = attempt(self);
+        }
+        if !disk_is_full(&written) {
+            return written;
+        }
+        let root = self.dir.root().display().to_string();
+        self.relocate(more).map_err(|_| disk_full(self.name.block, &root))?;
+        attempt(self)
     }
 
     /// Makes what has come so far survive a crash, where the directory can.
@@ -173,10 +191,18 @@ fn sync_folder(folder: &Path) -> Result<()> {
     Ok(File::open(folder)?.sync_all()?)
 }
 
+/// What a writer is told when the disk is full before the quota is.
+fn disk_full(id: BlockId, root: &str) -> crate::core::error::Error {
+    resource_exhausted(format!(
+        "no room for block {id}: the disk of {root} is full, with less in it than its quota; free \
+         some space there, or lower its quota in goosefs.worker.dirs"
+    ))
+}
+
 /// What a writer is told when nothing can be evicted any more.
 fn full(id: BlockId) -> crate::core::error::Error {
     resource_exhausted(format!(
-        "no room for block {id} on this worker: all it holds is not persisted yet; wait, free some \
-         of it, or raise the quotas in goosefs.worker.dirs"
+        "no room for block {id} on this worker: all it holds is pinned or not persisted yet; wait, \
+         free or unpin some of it, or raise the quotas in goosefs.worker.dirs"
     ))
 }

@@ -14,6 +14,8 @@ use tonic::{Request, Response, Status};
 
 /// Files in one question of a worker.
 const MOST_FILES: usize = 100_000;
+/// Pins in one answer.
+const PINS_AT_ONCE: usize = 10_000;
 /// The largest extended attribute, in bytes; what Linux takes.
 const MAX_XATTR: usize = 64 << 10;
 
@@ -80,5 +82,15 @@ impl v1::file_system_server::FileSystem for Files {
             }
         }
         Ok(Response::new(answer))
+    }
+
+    async fn get_pins(
+        &self,
+        request: Request<v1::GetPinsRequest>,
+    ) -> Answered<v1::GetPinsResponse> {
+        let after = FileId(request.into_inner().after);
+        let found = self.files()?.state().pinned(Some(after), PINS_AT_ONCE)?;
+        let file_ids = found.into_iter().map(|id| id.0).collect();
+        Ok(Response::new(v1::GetPinsResponse { file_ids }))
     }
 }

@@ -123,6 +123,7 @@ enum Command {
 /// not, 2 when the command line makes no sense.
 pub fn run() -> ExitCode {
     limits::raise_open_files();
+    limits::use_small_pages();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match personality(&arguments) {
         Ok(Some(instead)) => Cli::parse_from(instead),

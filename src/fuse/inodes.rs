@@ -16,6 +16,7 @@ use crate::core::model::path::{MAX_NAME, MAX_PATH};
 use crate::core::model::{FileId, FsPath, Status};
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub const ROOT: u64 = 1;
 const FIRST: u64 = 3;
 /// A full table looks for expired nodes no more often than this.
 const SWEEP: Duration = Duration::from_secs(1);
+/// Entries looked at for the next directory.
+const SEARCHED: usize = 64;
 /// How long what was known of a deleted file is kept while it is open.
 const DELETED: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -119,7 +122,7 @@ pub struct Inodes {
 
 #[derive(Debug, Default)]
 struct Table {
-    nodes: HashMap<u64, Node>,
+    nodes: HashMap<u64, Node, BuildHasherDefault<NumberHasher>>,
     /// Counts changes that the master told of.
     changes: u64,
     /// Nodes with something known.
@@ -128,6 +131,26 @@ struct Table {
     listed: usize,
     /// When what has expired was last looked for.
     swept: Option<Instant>,
+}
+
+/// Spreads inode numbers. The master counts them up, so nobody can choose many that collide.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The table takes its place from the low bits and its marks from the high ones.
+        let product = u128::from(self.0 ^ number) * 0x9E37_79B9_7F4A_7C15_u128;
+        self.0 = (product >> 64) as u64 ^ product as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Debug)]
@@ -159,7 +182,7 @@ impl Inodes {
     /// The inodes below `root`; what is learned is kept for `keep`, of at most `limit` files.
     pub fn new(root: FsPath, keep: Duration, limit: usize) -> Self {
         let top = Node::new(ROOT, "".into());
-        let table = Table { nodes: HashMap::from([(ROOT, top)]), ..Table::default() };
+        let table = Table { nodes: [(ROOT, top)].into_iter().collect(), ..Table::default() };
         Inodes { root, keep, limit, table: Mutex::new(table) }
     }
 
@@ -212,6 +235,27 @@ impl Inodes {
         (listing.expires > Instant::now()).then(|| listing.clone())
     }
 
+    /// Of the `count` directories that are listed next after `ino` in `parent`, those whose own
+    /// listing is not here; none when there is little room for more.
+    pub fn unlisted_after(&self, parent: u64, ino: u64, count: usize) -> Vec<u64> {
+        let Some(listing) = self.listing(parent) else { return Vec::new() };
+        let table = self.table.lock();
+        // What comes early must not push out what is being read.
+        if table.listed > self.limit / 4 * 3 {
+            return Vec::new();
+        }
+        let now = Instant::now();
+        let fresh = |ino: u64| {
+            let directory = table.nodes.get(&ino).and_then(|node| node.directory.as_ref());
+            let listing = directory.and_then(|directory| directory.listing.as_ref());
+            listing.is_some_and(|listing| listing.expires > now)
+        };
+        // A directory among many files is not looked for without end.
+        let next = listing.after(ino).iter().take(SEARCHED);
+        let directories = next.filter(|entry| entry.known.status.folder).take(count);
+        directories.map(|entry| entry.ino).filter(|&ino| !fresh(ino)).collect()
+    }
+
     /// Keeps what was fetched of the mounted directory itself.
     pub fn place_root(&self, known: Known, ticket: Ticket) -> Found {
         let mut table = self.table.lock();
@@ -240,6 +284,10 @@ impl Inodes {
     /// Keeps what the directory `parent` was listed to hold.
     pub fn place_listing(&self, parent: u64, children: Vec<Known>, ticket: Ticket) -> Arc<Listing> {
         let mut table = self.table.lock();
+        if let Some(directory) = table.nodes.get_mut(&parent).map(Node::directory) {
+            directory.names.reserve(children.len().saturating_sub(directory.names.len()));
+        }
+        table.nodes.reserve(children.len());
         let mut entries: Vec<Listed> = children
             .into_iter()
             .map(|known| {

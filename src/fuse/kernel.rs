@@ -108,6 +108,12 @@ impl Kernel {
         None
     }
 
+    /// Lists what a walk would ask for after `ino`.
+    fn look_ahead(&self, ino: u64) {
+        let _runtime = self.runtime.enter();
+        self.posix.look_ahead(ino, &self.group);
+    }
+
     /// Lets the kernel read the file by itself, or hands out a handle for reading through us.
     async fn open_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
         let mode = match self.backings.join(ino) {
@@ -593,6 +599,9 @@ impl Filesystem for Kernel {
         offset: u64,
         reply: ReplyDirectory,
     ) {
+        if offset == 0 {
+            self.look_ahead(ino.0);
+        }
         let now = self.posix.listing_now(ino.0).map(Ok);
         let ask = move |posix: Arc<Posix>| async move { posix.listing(ino.0).await };
         let context = (reply, self.posix.clone(), ino.0, offset);
@@ -615,6 +624,9 @@ impl Filesystem for Kernel {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
+        if offset == 0 {
+            self.look_ahead(ino.0);
+        }
         let now = self.posix.listing_now(ino.0).map(Ok);
         let ask = move |posix: Arc<Posix>| async move { posix.listing(ino.0).await };
         let context = (reply, self.posix.clone(), ino.0, offset);

@@ -6,6 +6,7 @@
 
 mod changes;
 mod files;
+mod walks;
 mod writes;
 
 use super::ahead::Ahead;
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 
 pub use changes::Change;
 pub use files::Opened;
+use walks::Walks;
 pub use writes::Caller;
 
 /// How long the figures of statfs are used.
@@ -90,6 +92,7 @@ pub struct Posix {
     root: FsPath,
     owners: Owners,
     capacity: Mutex<Option<(Instant, Capacity)>>,
+    walks: Walks,
     /// Whether the master tells us of changes.
     watched: AtomicBool,
 }
@@ -112,6 +115,7 @@ impl Posix {
             ahead: Ahead::default(),
             root,
             capacity: Mutex::default(),
+            walks: Walks::default(),
             watched: AtomicBool::new(false),
         }
     }
@@ -221,9 +225,15 @@ impl Posix {
     /// # Errors
     /// `ESTALE` when it is gone.
     pub async fn listing(&self, ino: u64) -> Result<Arc<Listing>, Errno> {
+        // It may be on its way already.
+        self.walks.arrival(ino).await;
         if let Some(listing) = self.inodes.listing(ino) {
             return Ok(listing);
         }
+        self.fetch_listing(ino).await
+    }
+
+    async fn fetch_listing(&self, ino: u64) -> Result<Arc<Listing>, Errno> {
         let path = self.inodes.path(ino)?;
         let ticket = self.inodes.ticket();
         let listed = self.files.list(&path, &ListOptions::default()).await?;

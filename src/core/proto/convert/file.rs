@@ -92,21 +92,18 @@ impl TryFrom<FileInfo> for Status {
                 locations: inner.locations.iter().map(BlockLocation::worker_id).collect(),
             })
         };
+        // Listings convert hundreds of thousands of these: what can be moved is not copied.
         Ok(Status {
             id: FileId(info.file_id()),
             path: FsPath::parse(info.path())?,
-            ufs_path: info.ufs_path().into(),
             mount_id: info.mount_id(),
             folder: info.folder(),
             mount_point: info.mount_point(),
-            symlink: info.symlink().into(),
             length: info.length() as u64,
             block_size: info.block_size_bytes() as u64,
             completed: info.completed(),
             cacheable: info.cacheable(),
             persistence: PersistenceState::from_name(info.persistence_state()),
-            owner: info.owner().into(),
-            group: info.group().into(),
             mode: info.mode() as u32,
             created_ms: info.creation_time_ms(),
             modified_ms: info.last_modification_time_ms(),
@@ -118,13 +115,17 @@ impl TryFrom<FileInfo> for Status {
                 .filter_map(known)
                 .filter(|block| !block.locations.is_empty())
                 .collect(),
-            ufs_version: info.ufs_fingerprint().into(),
             pinned: info.pinned(),
             ttl_ms: info.ttl_ms,
             ttl_action: info.ttl_action().parse().unwrap_or(TtlAction::Free),
             read_type: info.read_type.and_then(|_| info.read_type().chosen()),
             write_type: info.write_type.and_then(|_| info.write_type().chosen()),
             cached_percent: info.in_goose_fs_percentage(),
+            ufs_path: info.ufs_path.unwrap_or_default(),
+            symlink: info.symlink.unwrap_or_default(),
+            owner: info.owner.unwrap_or_default(),
+            group: info.group.unwrap_or_default(),
+            ufs_version: info.ufs_fingerprint.unwrap_or_default(),
             xattrs: info.xattr.into_iter().collect(),
         })
     }

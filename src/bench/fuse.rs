@@ -86,13 +86,13 @@ impl Site {
 }
 
 /// A mounted directory and the process that serves it; both end when it is dropped.
-struct Mounted {
+pub(super) struct Mounted {
     dir: PathBuf,
     server: Child,
 }
 
 impl Mounted {
-    fn start(command: &mut Command, dir: &Path) -> Result<Mounted> {
+    pub(super) fn start(command: &mut Command, dir: &Path) -> Result<Mounted> {
         let server = command
             .stdout(Stdio::null())
             .spawn()
@@ -106,6 +106,11 @@ impl Mounted {
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(mounted)
+    }
+
+    /// The process id of the one that serves it.
+    pub(super) fn pid(&self) -> u32 {
+        self.server.id()
     }
 
     fn is_mounted(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{block_on, key_value};
 use crate::bench::{Report, cp, empty_fuse, floor, fuse, metadata, start, tree, worker};
-use crate::core::error::Result;
+use crate::core::error::{Result, internal};
 use crate::core::model::ByteSize;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
@@ -97,8 +97,10 @@ impl Bench {
             Workload::Cp(options) => options.run()?,
             Workload::Metadata(options) => {
                 let mut report = Report::default();
-                report.rows.push(block_on(metadata::stat(&options.dir))?);
-                report.rows.extend(block_on(metadata::create(&options.dir))?);
+                let dir = options.dir.clone();
+                report.rows.push(on_runtime(async move { metadata::stat(&dir).await })?);
+                let dir = options.dir.clone();
+                report.rows.extend(on_runtime(async move { metadata::create(&dir).await })?);
                 print(&report, options.output);
             }
             Workload::Worker(options) => {
@@ -116,6 +118,13 @@ impl Bench {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Runs callers where a client's are: on the runtime's own threads, next to their connection.
+fn on_runtime<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    block_on(async { tokio::spawn(work).await.map_err(|e| internal(e.to_string()))? })
 }
 
 impl CpOptions {

@@ -413,6 +413,8 @@ async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> 
         election_timeout_max: 2000,
         snapshot_policy: SnapshotPolicy::LogsSinceLast(options.checkpoint_entries.max(1)),
         max_in_snapshot_log_to_keep: 0,
+        // A primary that comes back is elected anew: only then it knows up to where the log counts.
+        enable_leader_restore: Some(false),
         ..Default::default()
     };
     let config = config.validate().map_err(|e| internal(e.to_string()))?;

@@ -3,13 +3,13 @@
 //! Whoever walks a tree lists one directory after the other, in the order in which their parent lists
 //! them, and waits for the master each time. So once a second directory of the same parent is
 //! listed, the next ones after it are fetched meanwhile. How far ahead is bounded, what comes early
-//! is kept like any listing, under the same limit, and what fails is asked for again by whoever needs
-//! it.
+//! is kept like any listing, under the same limit, and each is fetched once: one that failed, or was
+//! out of date when it came, is fetched again by whoever needs it.
 
 use super::Posix;
 use crate::core::runtime::Group;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
@@ -24,10 +24,20 @@ const PARENTS: usize = 16;
 /// What is on its way, and what was asked for last.
 #[derive(Debug, Default)]
 pub(super) struct Walks {
-    /// Parents and which of their directories was listed last, the latest first.
-    last: Mutex<Vec<(u64, u64)>>,
+    /// The latest first.
+    last: Mutex<Vec<Walk>>,
     /// Held while the directory is fetched.
     coming: Mutex<HashMap<u64, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// One walk through the directories of a parent.
+#[derive(Debug)]
+struct Walk {
+    parent: u64,
+    /// The directory that was listed last.
+    asked: u64,
+    /// Directories that were fetched and have not been asked for since, the latest last.
+    fetched: VecDeque<u64>,
 }
 
 impl Walks {
@@ -35,27 +45,45 @@ impl Walks {
     /// does not: large directories are read in several calls.
     fn is_step(&self, parent: u64, ino: u64) -> bool {
         let mut last = self.last.lock();
-        let before = last.iter().position(|(of, _)| *of == parent).map(|at| last.remove(at).1);
-        last.insert(0, (parent, ino));
+        let before = last.iter().position(|walk| walk.parent == parent).map(|at| last.remove(at));
+        let step = before.as_ref().is_some_and(|walk| walk.asked != ino);
+        let mut fetched = before.map(|walk| walk.fetched).unwrap_or_default();
+        fetched.retain(|&other| other != ino);
+        last.insert(0, Walk { parent, asked: ino, fetched });
         last.truncate(PARENTS);
-        before.is_some_and(|before| before != ino)
+        step
     }
 
     /// The directory in `parent` that was listed last.
     fn last_in(&self, parent: u64) -> Option<u64> {
-        self.last.lock().iter().find(|(of, _)| *of == parent).map(|(_, ino)| *ino)
+        self.last.lock().iter().find(|walk| walk.parent == parent).map(|walk| walk.asked)
     }
 
-    /// Begins to fetch `ino`; none if that has begun, or enough others have.
-    fn begin(&self, ino: u64) -> Option<OwnedMutexGuard<()>> {
+    /// Begins to fetch `ino`, in `parent`; none if that was begun before, or enough others are on
+    /// their way.
+    fn begin(&self, parent: u64, ino: u64) -> Option<OwnedMutexGuard<()>> {
         let mut coming = self.coming.lock();
-        if coming.len() >= AT_A_TIME || coming.contains_key(&ino) {
+        if coming.len() >= AT_A_TIME || coming.contains_key(&ino) || !self.is_new(parent, ino) {
             return None;
         }
         let lock = Arc::new(tokio::sync::Mutex::new(()));
         let guard = lock.clone().try_lock_owned().ok()?;
         coming.insert(ino, lock);
         Some(guard)
+    }
+
+    /// Whether the walk in `parent` has not had `ino` fetched; it counts as fetched from now on.
+    fn is_new(&self, parent: u64, ino: u64) -> bool {
+        let mut last = self.last.lock();
+        let Some(walk) = last.iter_mut().find(|walk| walk.parent == parent) else { return false };
+        if walk.fetched.contains(&ino) {
+            return false;
+        }
+        walk.fetched.push_back(ino);
+        if walk.fetched.len() > 2 * AHEAD {
+            walk.fetched.pop_front();
+        }
+        true
     }
 
     fn end(&self, ino: u64) {
@@ -84,7 +112,7 @@ impl Posix {
     /// Fetches one of the directories after `ino` in `parent`, and then the next.
     fn fetch_next(self: &Arc<Self>, parent: u64, ino: u64, group: &Group) {
         for next in self.inodes.unlisted_after(parent, ino, AHEAD) {
-            let Some(guard) = self.walks.begin(next) else { continue };
+            let Some(guard) = self.walks.begin(parent, next) else { continue };
             let (posix, own) = (self.clone(), group.clone());
             group.spawn_until_stop("list ahead", async move {
                 if let Err(errno) = posix.fetch_listing(next).await {
@@ -119,10 +147,14 @@ mod tests {
     #[tokio::test]
     async fn whoever_asks_for_what_is_coming_waits_for_it() {
         let walks = Arc::new(Walks::default());
-        let guard = walks.begin(7).expect("nothing is coming yet");
-        assert!(walks.begin(7).is_none(), "once is enough");
-        let (one, other) = (walks.begin(8), walks.begin(9));
-        assert!(walks.begin(10).is_none() && one.is_some() && other.is_some(), "three at a time");
+        walks.is_step(1, 6);
+        let guard = walks.begin(1, 7).expect("nothing is coming yet");
+        assert!(walks.begin(1, 7).is_none(), "once is enough");
+        let (one, other) = (walks.begin(1, 8), walks.begin(1, 9));
+        assert!(
+            walks.begin(1, 10).is_none() && one.is_some() && other.is_some(),
+            "three at a time"
+        );
         let waiting = walks.clone();
         let asked = tokio::spawn(async move { waiting.arrival(7).await });
         tokio::task::yield_now().await;
@@ -131,5 +163,18 @@ mod tests {
         drop(guard);
         asked.await.unwrap();
         walks.arrival(7).await;
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_listed_is_fetched_once_until_it_is_asked_for() {
+        let walks = Walks::default();
+        walks.is_step(1, 10);
+        walks.is_step(1, 11);
+        assert!(walks.begin(1, 12).is_some());
+        walks.end(12);
+        assert!(walks.begin(1, 12).is_none(), "it failed and would again");
+        walks.is_step(1, 12);
+        walks.is_step(1, 10);
+        assert!(walks.begin(1, 12).is_some(), "another walk");
     }
 }

@@ -83,11 +83,12 @@ pub async fn run(
     let session = connect(kernel, &config, &mount, &dir).await?;
     invalidate::start(&posix, session.notifier(), &group);
     let ended = serve(session)?;
+    let number = mountpoint::device(&dir);
     raise_read_ahead(&dir, mount.options.max_read_ahead);
     tracing::info!(path = %mount.path, dir = %dir.display(), "mounted");
     ready();
 
-    let result = until_unmounted(ended, shutdown, &dir).await;
+    let result = until_unmounted(ended, shutdown, (&dir, number)).await;
     posix.abandon_writes().await;
     group.stop(GRACE).await;
     result
@@ -131,12 +132,34 @@ async fn connect(
     };
     options.n_threads = Some(threads(config.fuse.threads));
     options.clone_fd = true;
-    let target = dir.to_path_buf();
-    let mounting = tokio::task::spawn_blocking(move || Session::new(kernel, &target, &options));
+    let (mount, target) = (mount.clone(), dir.to_path_buf());
+    let mounting = tokio::task::spawn_blocking(move || begin(kernel, &mount, &target, &options));
     mounting
         .await
         .map_err(|_| internal("mounting panicked"))?
         .map_err(|error| mountpoint::mount_failed(error, dir))
+}
+
+/// Mounts. A session that does that itself also unmounts, by the path, once it has ended: by then
+/// another may be mounted there. Only who is not root has it so.
+fn begin(
+    kernel: Kernel,
+    mount: &Mount,
+    dir: &Path,
+    options: &fuser::Config,
+) -> std::io::Result<Session<Kernel>> {
+    if !nix::unistd::geteuid().is_root() {
+        return Session::new(kernel, dir, options);
+    }
+    let how = mountpoint::How {
+        name: &format!("goosefs:{}", mount.path),
+        read_only: mount.options.read_only,
+        exec: mount.options.exec,
+        others: options.acl == SessionACL::All,
+    };
+    let device = mountpoint::mount(dir, &how)?;
+    let session = Session::from_fd(kernel, device, options.acl, options.clone());
+    session.inspect_err(|_| drop(mountpoint::unmount(dir)))
 }
 
 /// How many threads answer the kernel where `asked` were asked for.
@@ -167,11 +190,17 @@ fn serve(session: Session<Kernel>) -> Result<oneshot::Receiver<std::io::Result<(
 async fn until_unmounted(
     mut ended: oneshot::Receiver<std::io::Result<()>>,
     shutdown: impl Future<Output = ()>,
-    dir: &Path,
+    (dir, number): (&Path, Option<String>),
 ) -> Result<()> {
     tokio::select! {
         result = &mut ended => return served(result),
         () = shutdown => {}
+    }
+    // Not what was mounted there after this was unmounted, while files on it are still open. The
+    // number is ours until the last of them is closed.
+    if mountpoint::device(dir) != number {
+        tracing::warn!(dir = %dir.display(), "unmounted; files on it are open: they fail from now on");
+        return Ok(());
     }
     let target = dir.to_path_buf();
     let unmounted = tokio::task::spawn_blocking(move || mountpoint::unmount(&target)).await;

@@ -5,7 +5,8 @@ use crate::core::error::{
     not_found, permission_denied,
 };
 use nix::errno::Errno;
-use nix::mount::MntFlags;
+use nix::mount::{MntFlags, MsFlags};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -89,12 +90,47 @@ fn may_mount() -> bool {
         .is_none_or(|capabilities| capabilities & 1 << 21 != 0)
 }
 
+/// How a directory is mounted.
+#[derive(Debug)]
+pub struct How<'a> {
+    /// What the kernel's table says is mounted.
+    pub name: &'a str,
+    /// Whether writes are refused.
+    pub read_only: bool,
+    /// Whether programs on it may be run.
+    pub exec: bool,
+    /// Whether users other than this one may enter.
+    pub others: bool,
+}
+
+/// Mounts on `dir`, as only root may: the device by which the kernel is answered.
+///
+/// # Errors
+/// The system's own.
+pub fn mount(dir: &Path, how: &How<'_>) -> std::io::Result<OwnedFd> {
+    let rootmode = std::fs::metadata(dir)?.mode();
+    let device = std::fs::OpenOptions::new().read(true).write(true).open(DEVICE)?;
+    let (user, group) = (nix::unistd::getuid(), nix::unistd::getgid());
+    let others = if how.others { ",allow_other" } else { "" };
+    let data = format!(
+        "fd={},rootmode={rootmode:o},user_id={user},group_id={group},default_permissions{others},\
+         subtype=goosefs",
+        device.as_raw_fd()
+    );
+    let mut flags = MsFlags::MS_NODEV | MsFlags::MS_NOSUID | MsFlags::MS_NOATIME;
+    flags.set(MsFlags::MS_RDONLY, how.read_only);
+    flags.set(MsFlags::MS_NOEXEC, !how.exec);
+    nix::mount::mount(Some(how.name), dir, Some("fuse"), flags, Some(data.as_str()))?;
+    Ok(device.into())
+}
+
 /// Says why mounting on `dir` failed.
 pub fn mount_failed(error: std::io::Error, dir: &Path) -> Error {
     let shown = dir.display();
     let text = error.to_string();
     let no_helper = error.kind() == std::io::ErrorKind::NotFound;
-    if no_helper || text.contains("EPERM") || text.contains("EACCES") {
+    let refused = error.kind() == std::io::ErrorKind::PermissionDenied;
+    if no_helper || refused || text.contains("EPERM") || text.contains("EACCES") {
         let what =
             if no_helper { "; a user other than root needs fusermount3 (fuse3)" } else { "" };
         return permission_denied(format!(

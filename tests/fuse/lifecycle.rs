@@ -92,3 +92,23 @@ fn a_killed_server_leaves_a_mount_that_can_be_unmounted_and_mounted_again() {
     mounted.serve_again();
     assert_eq!(std::fs::read_to_string(mounted.path("kept")).unwrap(), "before");
 }
+
+#[test]
+fn a_mount_outlives_the_one_that_was_there_before_it() {
+    let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
+    std::fs::write(mounted.path("f"), "here").unwrap();
+    // Files that stay open keep the first one busy after it was unmounted.
+    let (signalled, closed) = (mounted.path("f"), mounted.path("f"));
+    for (path, signal) in [(signalled, true), (closed, false)] {
+        let open = std::fs::File::open(path).unwrap();
+        mounted.unmount();
+        let mut before = mounted.serve_beside();
+        if signal {
+            let pid = before.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        }
+        drop(open);
+        eventually("the first one ends", || before.try_wait().unwrap());
+        assert_eq!(std::fs::read_to_string(mounted.path("f")).unwrap(), "here");
+    }
+}

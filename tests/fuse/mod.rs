@@ -88,6 +88,12 @@ impl Mounted {
         self.server = serve(&self.cluster, "/", &self.dir, "rw");
     }
 
+    /// Serves it again, while what served it before may still run: that.
+    pub fn serve_beside(&mut self) -> Child {
+        let server = serve(&self.cluster, "/", &self.dir, "rw");
+        std::mem::replace(&mut self.server, server)
+    }
+
     /// Runs `goosefs fuse umount` on it.
     pub fn unmount(&self) {
         let output = self.cluster.run(&["fuse", "umount", self.dir.to_str().unwrap()]);

@@ -47,7 +47,7 @@ impl Channels {
     /// A connection to `address`, in turn one of those that stand or a new one.
     ///
     /// # Errors
-    /// `Unavailable` when nobody answers there.
+    /// `Unavailable` when nobody answers there; callers say that it is a worker.
     pub(super) async fn get(&self, address: &WorkerAddress) -> Result<Connection> {
         let pool = self.pool(address);
         let slot = pool.next.fetch_add(1, Ordering::Relaxed) % pool.slots.len();
@@ -56,9 +56,7 @@ impl Channels {
         if let Some(connection) = held.as_ref() {
             return Ok(connection.clone());
         }
-        let channel = connect(&address.to_string(), &self.credentials)
-            .await
-            .with_context(|| format!("worker {address}"))?;
+        let channel = connect(&address.to_string(), &self.credentials).await?;
         let serial = pool.serial.fetch_add(1, Ordering::Relaxed);
         let connection = Connection { channel, slot, serial };
         *held = Some(connection.clone());
@@ -94,7 +92,7 @@ impl Channels {
         address: &WorkerAddress,
         blocks: &[BlockId],
     ) -> Result<HashMap<i64, i64>> {
-        let connection = self.get(address).await?;
+        let connection = self.get(address).await.with_context(|| format!("worker {address}"))?;
         let block_ids = blocks.iter().map(|block| block.0).collect();
         let answer = BlockWorkerClient::new(connection.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE)

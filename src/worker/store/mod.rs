@@ -195,7 +195,8 @@ impl BlockStore {
         let grow = |limit| block.grow(more, limit);
         if !self.make_room(&block.dir, more, Some(block.id()), grow)? {
             return Err(resource_exhausted(format!(
-                "no room to fill block {} in {}",
+                "no room to fill block {} in {}: all else there is being filled, pinned or not \
+                 persisted yet; raise its quota in goosefs.worker.dirs",
                 block.id(),
                 block.dir.root().display()
             )));

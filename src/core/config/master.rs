@@ -1,5 +1,6 @@
 //! The master's settings.
 
+use super::masters::Masters;
 use super::settings::{MaybeDuration, settings};
 use crate::core::model::ByteSize;
 use std::path::PathBuf;
@@ -8,6 +9,12 @@ use std::time::Duration;
 settings! {
     /// The master's settings.
     Master {
+        /// All masters, each with name, host, rpc_port and journal_port; empty for a single one at
+        /// goosefs.master.hostname. The same on every node.
+        masters: Masters = "goosefs.masters", "";
+        /// Which of goosefs.masters this node is; empty to find out by goosefs.master.hostname, the
+        /// pod's name and the host's name.
+        name: String = "goosefs.master.name", "";
         /// Host name or address by which clients and workers reach the master.
         hostname: String = "goosefs.master.hostname", "localhost";
         /// Address the master listens on; 0.0.0.0 for all.

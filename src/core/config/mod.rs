@@ -8,12 +8,14 @@
 
 mod client;
 mod master;
+mod masters;
 pub mod settings;
 mod worker;
 mod yaml;
 
 pub use client::{Client, Fuse, Security};
 pub use master::Master;
+pub use masters::{MasterAddress, Masters};
 pub use settings::{MaybeDuration, Setting, Share};
 pub use worker::{StoreDir, StoreDirs, StoreQuota, Worker};
 
@@ -273,11 +275,42 @@ impl Config {
 
     /// The masters clients try, as host:port.
     pub fn master_addresses(&self) -> Vec<String> {
-        if self.client.master_addresses.is_empty() {
-            vec![format!("{}:{}", self.master.hostname, self.master.rpc_port)]
-        } else {
+        let masters = &self.master.masters.0;
+        if !self.client.master_addresses.is_empty() {
             self.client.master_addresses.clone()
+        } else if !masters.is_empty() {
+            masters.iter().map(MasterAddress::rpc).collect()
+        } else {
+            vec![format!("{}:{}", self.master.hostname, self.master.rpc_port)]
         }
+    }
+
+    /// The configuration of the master that this node is, one of `goosefs.masters` if there are any:
+    /// its name, host and ports are set.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when it cannot be told which one that is.
+    pub fn for_master(&self) -> Result<Config> {
+        let masters = &self.master.masters;
+        if masters.0.is_empty() {
+            return Ok(self.clone());
+        }
+        let mut hosts = vec![self.master.hostname.clone()];
+        hosts.extend(["POD_NAME", "HOSTNAME"].iter().filter_map(|name| std::env::var(name).ok()));
+        let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        hosts.push(own.trim().to_string());
+        let own = masters.own(&self.master.name, &hosts)?.clone();
+        let mut config = self.clone();
+        // Several may be on this host: each has its page beside its services.
+        if self.get("goosefs.master.web.port")?.source == Source::Default {
+            let page = own.rpc_port.saturating_add(1).to_string();
+            config = config.and("goosefs.master.web.port", &page)?;
+        }
+        config
+            .and("goosefs.master.name", &own.name)?
+            .and("goosefs.master.hostname", &own.host)?
+            .and("goosefs.master.rpc.port", &own.rpc_port.to_string())?
+            .and("goosefs.master.embedded.journal.port", &own.journal_port.to_string())
     }
 }
 

@@ -4,8 +4,8 @@ use crate::core::error::{Result, invalid_argument};
 use serde_yaml::Value;
 use std::path::Path;
 
-/// The leaves of a YAML document as (dotted key, text, line from 1). A list of scalars becomes one
-/// comma-separated value.
+/// The leaves of a YAML document as (dotted key, text, line from 1). A list becomes one
+/// comma-separated value; an item that is a map of scalars is written `key=value key=value`.
 ///
 /// # Errors
 /// `InvalidArgument` naming file and line when it is no YAML or a leaf cannot be a value.
@@ -41,7 +41,7 @@ fn walk(value: &Value, key: String, leaves: &mut Vec<(String, String)>) -> Resul
             Ok(())
         }
         Value::Sequence(items) => {
-            let items: Option<Vec<String>> = items.iter().map(scalar).collect();
+            let items: Option<Vec<String>> = items.iter().map(item).collect();
             leaves.push((key.clone(), items.ok_or_else(|| no_value(&key))?.join(",")));
             Ok(())
         }
@@ -59,6 +59,14 @@ fn walk(value: &Value, key: String, leaves: &mut Vec<(String, String)>) -> Resul
 fn no_value(key: &str) -> Failure {
     let message = format!("{key} takes a single value or a list of them");
     (key.to_string(), invalid_argument(message))
+}
+
+/// An item of a list.
+fn item(value: &Value) -> Option<String> {
+    let Value::Mapping(map) = value else { return scalar(value) };
+    let pair = |(key, value)| Some(format!("{}={}", scalar(key)?, scalar(value)?));
+    let pairs: Option<Vec<String>> = map.iter().map(pair).collect();
+    pairs.map(|pairs| pairs.join(" "))
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -120,14 +128,14 @@ mod tests {
     #[test]
     fn lists_are_joined() {
         assert_eq!(flat("worker:\n  dirs:\n    - a\n    - b\n")[0].1, "a,b");
+        assert_eq!(flat("m:\n  - {a: x, b: 1}\n  - a: y\n    b: 2\n")[0].1, "a=x b=1,a=y b=2");
     }
 
     #[test]
     fn what_is_no_yaml_names_the_line() {
         let error = flatten("a: 1\nb: [\n", Path::new("x.yaml")).unwrap_err().to_string();
         assert!(error.contains("x.yaml:"), "{error}");
-        let error =
-            flatten("a:\n  b:\n    - {c: 1}\n", Path::new("x.yaml")).unwrap_err().to_string();
+        let error = flatten("a:\n  b:\n    - [1]\n", Path::new("x.yaml")).unwrap_err().to_string();
         assert!(error.contains("x.yaml:2") && error.contains("a.b"), "{error}");
     }
 }

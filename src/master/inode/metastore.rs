@@ -126,6 +126,14 @@ impl Metastore {
         Ok(batch.commit()?)
     }
 
+    /// Removes everything. Views keep what they show.
+    pub fn clear(&self) -> Result<(), Fault> {
+        for table in [&self.tree, &self.ids, &self.rest] {
+            table.clear()?;
+        }
+        Ok(())
+    }
+
     /// Brings everything written so far safely to disk.
     pub fn sync(&self) -> Result<(), Fault> {
         Ok(self.db.persist(PersistMode::SyncAll)?)

@@ -14,6 +14,7 @@
 //! here is synchronous, and what is not in a cache may wait for the disk. Long listings take a view
 //! of the store under the lock and read it without.
 
+pub mod image;
 mod mounts;
 mod namespace;
 mod read;
@@ -28,7 +29,7 @@ pub use transaction::Notice;
 use crate::core::error::{Context, Error, Result, internal};
 use crate::core::model::{ByteSize, MountInfo};
 use crate::master::inode::keys::{Section, after_prefix};
-use crate::master::inode::metastore::Fault;
+use crate::master::inode::metastore::{Fault, Table};
 use crate::master::journal::entry::{Change, Entry, Outcome, Refusal};
 use crate::master::mount::MountTable;
 use parking_lot::{Mutex, RwLock};
@@ -82,6 +83,14 @@ fn cluster_key() -> Vec<u8> {
     Section::Meta.key(&[b"cluster"])
 }
 
+/// All mounts in the store.
+fn load_mounts(store: &Store) -> Result<Vec<MountInfo>> {
+    let prefix = [Section::Mounts as u8];
+    let view = store.disk.view();
+    let pairs = view.range(Table::Rest, Bound::Included(&prefix), &after_prefix(&prefix));
+    pairs.map(|pair| Ok(decode::<MountInfo>(&pair?.1, "a mount")?)).collect()
+}
+
 impl State {
     /// Opens the state in `dir`, with so much memory for caches.
     ///
@@ -90,16 +99,7 @@ impl State {
     pub fn open(dir: &Path, memory: ByteSize) -> Result<State> {
         let store = Store::open(dir, memory)?;
         let counters = store.rest::<Counters>(&counters_key())?.unwrap_or_default();
-        let mut mounts = Vec::new();
-        let prefix = [Section::Mounts as u8];
-        let view = store.disk.view();
-        let table = crate::master::inode::metastore::Table::Rest;
-        for pair in view.range(table, Bound::Included(&prefix), &after_prefix(&prefix)) {
-            let (_, value) = pair?;
-            mounts.push(decode::<MountInfo>(&value, "a mount")?);
-        }
-        drop(view);
-        let published = Published { mounts: MountTable::new(mounts), counters };
+        let published = Published { mounts: MountTable::new(load_mounts(&store)?), counters };
         Ok(State {
             inner: Arc::new(Inner {
                 store,
@@ -185,7 +185,7 @@ impl State {
     /// When the store fails.
     pub fn applied(&self) -> Result<Option<Applied>> {
         let key = applied_key();
-        let bytes = self.inner.store.disk.get(crate::master::inode::metastore::Table::Rest, &key);
+        let bytes = self.inner.store.disk.get(Table::Rest, &key);
         Ok(bytes.map_err(Error::from)?.map(|bytes| Applied(bytes.to_vec())))
     }
 

@@ -94,6 +94,12 @@ impl Store {
         bytes.map(|bytes| decode(&bytes, "a record")).transpose()
     }
 
+    /// The store has other contents now.
+    pub fn forget_cached(&self) {
+        self.inodes.clear();
+        self.places.clear();
+    }
+
     /// What the store has for `place` is now `inode`.
     pub fn refresh(&self, place: Place, inode: Option<Arc<Inode>>) {
         match inode {

@@ -13,6 +13,7 @@ use crate::core::proto::grpc::metric::metrics_master_client_service_client::Metr
 use crate::core::proto::v1;
 use crate::core::proto::v1::cluster_client::ClusterClient;
 use crate::core::proto::v1::jobs_client::JobsClient;
+use crate::core::proto::v1::journal_admin_client::JournalAdminClient;
 use crate::core::rpc::{Channel, Credentials, MAX_MESSAGE, connect};
 use futures::TryStreamExt;
 use std::collections::BTreeMap;
@@ -439,6 +440,55 @@ impl FileSystem {
             }
         }
         Ok(found)
+    }
+
+    /// The masters that keep the journal, as the primary sees them.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master is primary.
+    pub async fn quorum(&self) -> Result<Vec<v1::QuorumMember>> {
+        let request = v1::GetQuorumRequest {};
+        let asked = self.primary.call(|channel| async move {
+            JournalAdminClient::new(channel).get_quorum(request).await
+        });
+        Ok(asked.await?.members)
+    }
+
+    /// Has the master whose journal listens at `journal` taken in; it must wait for that.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not answer; `AlreadyExists` when its name is taken;
+    /// `FailedPrecondition` when it has a journal of its own.
+    pub async fn add_master(&self, journal: &str) -> Result<()> {
+        let asked = self.primary.call(|channel| async move {
+            let request = v1::AddMemberRequest { journal: journal.into() };
+            JournalAdminClient::new(channel).add_member(request).await
+        });
+        asked.await.map(drop)
+    }
+
+    /// Takes the master of that name out of the quorum.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `FailedPrecondition` for the primary.
+    pub async fn remove_master(&self, name: &str) -> Result<()> {
+        let asked = self.primary.call(|channel| async move {
+            let request = v1::RemoveMemberRequest { name: name.into() };
+            JournalAdminClient::new(channel).remove_member(request).await
+        });
+        asked.await.map(drop)
+    }
+
+    /// Makes the master of that name primary.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `DeadlineExceeded` when it was not elected in time.
+    pub async fn elect_master(&self, name: &str) -> Result<()> {
+        let asked = self.primary.call(|channel| async move {
+            let request = v1::ElectMemberRequest { name: name.into() };
+            JournalAdminClient::new(channel).elect_member(request).await
+        });
+        asked.await.map(drop)
     }
 
     async fn ask_master(&self, address: &str) -> Result<v1::GetMastersResponse> {

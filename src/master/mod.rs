@@ -31,6 +31,7 @@ use crate::core::rpc::{self, Sessions};
 use crate::core::runtime::{Clock, Duties, Group};
 use crate::core::security::{Groups, User};
 use file_system::FileSystem;
+use futures::FutureExt;
 use jobs::{Jobs, Persister};
 use journal::Journal;
 use journal::entry::{Change, Entry, Initialize, Ownership};
@@ -40,6 +41,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use workers::Registry;
 
@@ -81,40 +83,89 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let (host, port) = (config.master.bind_host.clone(), config.master.rpc_port);
-    let listener = rpc::server::bind(&host, port, "goosefs.master.rpc.port").await?;
-    let web_port = config.master.web_port;
-    let page = rpc::server::bind(&host, web_port, "goosefs.master.web.port").await?;
+    let config = config.for_master()?;
+    // Taken before the journal is opened, which may wait for others.
+    let mut sockets = Some(Sockets::bind(&config).await?);
     let journal = Journal::open(&config.master).await.context("opening the journal")?;
+    let shutdown = shutdown.shared();
+    let result = loop {
+        let bound = match sockets.take() {
+            Some(bound) => bound,
+            None => Sockets::bind(&config).await?,
+        };
+        match serve(&config, &journal, bound, shutdown.clone()).await {
+            Ok(End::Deposed) => tracing::info!("no longer primary: beginning anew as a standby"),
+            Ok(End::Told) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    let failure = journal.failure();
+    let closed = journal.close().await;
+    match failure {
+        Some(why) => {
+            Err(unavailable(format!("the journal has failed, start the master anew: {why}")))
+        }
+        None => closed.and(result),
+    }
+}
+
+/// What a master listens on.
+struct Sockets {
+    rpc: TcpListener,
+    page: TcpListener,
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> Result<Sockets> {
+        let (host, port) = (config.master.bind_host.as_str(), config.master.rpc_port);
+        let web_port = config.master.web_port;
+        Ok(Sockets {
+            rpc: rpc::server::bind(host, port, "goosefs.master.rpc.port").await?,
+            page: rpc::server::bind(host, web_port, "goosefs.master.web.port").await?,
+        })
+    }
+}
+
+/// Why a master stops serving.
+enum End {
+    /// It was told to.
+    Told,
+    /// It was primary and is no more: what it keeps in memory may be old.
+    Deposed,
+}
+
+/// Serves until `shutdown` ends or another master takes over. What is kept beside the journal lives
+/// as long as this call: who has been primary and becomes it again knows nothing from before.
+async fn serve(
+    config: &Config,
+    journal: &Journal,
+    sockets: Sockets,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<End> {
     let group = Group::new("master");
-    let master = Master::new(config, journal, group.clone());
-    let (fail, failed) = oneshot::channel();
-    group.spawn_until_stop("role", lead(master.clone(), fail));
+    let master = Master::new(config.clone(), journal.clone(), group.clone());
+    let (end, ended) = oneshot::channel();
+    group.spawn_until_stop("role", lead(master.clone(), end));
     duties::start(&master, &master.duties, &group);
-    web::show(&master, page, &group);
+    web::show(&master, sockets.page, &group);
 
     master.settle().await;
-    let simple = master.config.security.authentication.eq_ignore_ascii_case("SIMPLE");
+    let simple = config.security.authentication.eq_ignore_ascii_case("SIMPLE");
     let routes = service::routes(&master, &Sessions::new(simple));
     let stop = group.clone();
-    let served = rpc::server::serve(listener, routes, GRACE, async move {
+    let why = Arc::new(AtomicBool::new(false));
+    let deposed = why.clone();
+    let served = rpc::server::serve(sockets.rpc, routes, GRACE, async move {
         tokio::select! {
             () = shutdown => {}
-            Ok(()) = failed => {}
+            Ok(end) = ended => deposed.store(matches!(end, End::Deposed), Ordering::Release),
         }
         // Streams that never end by themselves do now.
         stop.cancel();
     })
     .await;
     group.stop(GRACE).await;
-    let failure = master.journal.failure();
-    let closed = master.journal.close().await;
-    match failure {
-        Some(why) => {
-            Err(unavailable(format!("the journal has failed, start the master anew: {why}")))
-        }
-        None => closed.and(served),
-    }
+    served.map(|()| if why.load(Ordering::Acquire) { End::Deposed } else { End::Told })
 }
 
 /// Forgets everything a master keeps: the journal and the tree. Under stores are not touched.
@@ -138,18 +189,23 @@ pub fn format(config: &Config) -> Result<()> {
 }
 
 /// Follows whether this master is primary; becoming it, takes up what was left unfinished before
-/// anybody is answered. Ends when the journal has failed, after telling `fail`: a master that can
-/// change nothing ever again makes way for one that can.
-async fn lead(master: Arc<Master>, fail: oneshot::Sender<()>) {
+/// anybody is answered. Ends, telling `end`, when it is no longer primary, or when the journal has
+/// failed: a master that can change nothing ever again makes way for one that can.
+async fn lead(master: Arc<Master>, end: oneshot::Sender<End>) {
     loop {
         if let Some(error) = master.journal.failure() {
             tracing::error!(%error, "the journal has failed: ending");
             // Nobody who listens is stopping already.
-            let _ = fail.send(());
+            let _ = end.send(End::Told);
             return;
         }
-        let (leads, ready) = (master.journal.is_primary(), master.is_primary());
-        if leads && !ready {
+        let ready = master.ready.load(Ordering::Acquire);
+        if ready && !master.journal.leads() {
+            master.ready.store(false, Ordering::Release);
+            let _ = end.send(End::Deposed);
+            return;
+        }
+        if !ready && master.journal.is_primary() {
             match master.take_over().await {
                 Ok(()) => {
                     master.ready.store(true, Ordering::Release);
@@ -161,9 +217,6 @@ async fn lead(master: Arc<Master>, fail: oneshot::Sender<()>) {
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
-        } else if !leads && ready {
-            master.ready.store(false, Ordering::Release);
-            tracing::info!("no longer primary: standing by");
         }
         tokio::time::sleep(ROLE_INTERVAL).await;
     }
@@ -239,6 +292,7 @@ impl Master {
 
     /// Makes the tree if there is none, and takes up what an earlier primary left unfinished.
     async fn take_over(&self) -> Result<()> {
+        self.journal.catch_up().await?;
         if !self.journal.state().is_initialized()? {
             self.initialize().await?;
         }
@@ -297,18 +351,29 @@ impl Master {
         Ok(self.journal.state().cluster_id()?.unwrap_or_default())
     }
 
-    /// Who is primary, who stands by.
-    fn masters(&self) -> Result<v1::GetMastersResponse> {
-        let standing = self.journal.standing();
-        let own = v1::Master {
-            address: self.address(),
-            role: if self.is_primary() { "PRIMARY" } else { "STANDBY" }.into(),
-            term: standing.term,
-            applied: standing.applied,
+    /// Who is primary, who stands by, who does not answer.
+    async fn masters(&self) -> Result<v1::GetMastersResponse> {
+        let members = self.journal.members().await;
+        let told = |member: &journal::Member| {
+            let standing = member.standing.as_ref();
+            let own = member.node.rpc == self.address();
+            let serving = if own { self.is_primary() } else { standing.is_some_and(|s| s.primary) };
+            v1::Master {
+                address: member.node.rpc.clone(),
+                role: match standing {
+                    None => "UNREACHABLE",
+                    Some(_) if serving => "PRIMARY",
+                    Some(_) => "STANDBY",
+                }
+                .into(),
+                term: standing.map_or(0, |standing| standing.term),
+                applied: standing.map_or(0, |standing| standing.applied),
+                name: member.node.name.clone(),
+            }
         };
         Ok(v1::GetMastersResponse {
-            leader: standing.leader.unwrap_or_default(),
-            masters: vec![own],
+            leader: self.journal.standing().leader.unwrap_or_default(),
+            masters: members.iter().map(told).collect(),
             cluster_id: self.cluster_id()?,
             version: env!("CARGO_PKG_VERSION").into(),
             start_ms: self.start_ms,

@@ -14,6 +14,10 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 use tonic::{Request, Status};
 
+/// How often a server that owes us an answer is asked whether it lives, and how long it may take to
+/// say so: a host that hangs or is cut off is given up after twice this.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+
 /// An authenticated connection; clones share it. Build any generated client on it.
 pub type Channel = InterceptedService<tonic::transport::Channel, Session>;
 
@@ -104,8 +108,8 @@ fn endpoint(address: &str, credentials: &Credentials) -> Result<Endpoint> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
-        .http2_keep_alive_interval(Duration::from_secs(30))
-        .keep_alive_timeout(Duration::from_secs(20)))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE))
 }
 
 /// SASL PLAIN over the authentication stream. Returns the sending half that keeps it open.

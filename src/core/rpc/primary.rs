@@ -6,6 +6,8 @@ use crate::core::config::Config;
 use crate::core::error::{Error, ErrorKind, Result, unavailable};
 use crate::core::proto::grpc::version::service_version_client_service_client::ServiceVersionClientServiceClient;
 use crate::core::proto::grpc::version::{GetServiceVersionPRequest, ServiceType};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -130,15 +132,20 @@ impl Primary {
             return Ok(current.clone());
         }
         let mut last = unavailable("no master is configured");
-        for address in &self.inner.addresses {
-            match self.try_master(address).await {
+        // All at once: one that hangs must not keep us from the primary.
+        let ask = |address: &'_ String| {
+            let address = address.clone();
+            async move { (self.try_master(&address).await, address) }
+        };
+        let mut asked: FuturesUnordered<_> = self.inner.addresses.iter().map(ask).collect();
+        while let Some((answer, address)) = asked.next().await {
+            match answer {
                 Ok(channel) => {
-                    let generation = Instant::now();
-                    let found = Current { address: address.clone(), channel, generation };
+                    let found = Current { address, channel, generation: Instant::now() };
                     *current = Some(found.clone());
                     return Ok(found);
                 }
-                Err(error) if error.message().contains(address) => last = error,
+                Err(error) if error.message().contains(&address) => last = error,
                 Err(error) => last = error.context(address),
             }
         }

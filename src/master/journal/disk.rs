@@ -154,6 +154,11 @@ impl Log {
         (index.meta.purged, index.last.or(index.meta.purged))
     }
 
+    /// Whether anything was ever written.
+    pub fn is_used(&self) -> bool {
+        self.vote().is_some() || self.bounds().1.is_some()
+    }
+
     /// The vote that was saved last.
     pub fn vote(&self) -> Option<Vote> {
         self.index.lock().meta.vote

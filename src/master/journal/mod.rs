@@ -14,33 +14,53 @@
 
 mod disk;
 pub mod entry;
+mod identity;
+mod network;
+mod peers;
+mod quorum;
 mod raft;
 mod segment;
 
 pub use entry::{Change, Entry, Outcome, Refusal};
+pub use quorum::Member;
 
-use crate::core::config::Master;
+use crate::core::config::{Master, MasterAddress};
 use crate::core::error::{
-    Context, Error, Result, deadline_exceeded, internal, resource_exhausted, unavailable,
+    Context, Error, Result, deadline_exceeded, failed_precondition, internal, resource_exhausted,
+    unavailable,
 };
 use crate::core::model::ByteSize;
+use crate::core::rpc;
+use crate::core::runtime::Group;
 use crate::master::state::State;
 use disk::Log;
 use futures::StreamExt;
+use identity::Identity;
+use network::Network;
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{BasicNode, ServerState, SnapshotPolicy};
+use openraft::{Instant as _, ReadPolicy, ServerState, SnapshotPolicy};
 use parking_lot::Mutex;
-use raft::{Machine, Nobody, Raft};
+pub use raft::Node;
+use raft::{Machine, Raft};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// This master's number among the masters.
-const SELF: u64 = 1;
+/// How long a follower stays with a primary it hears nothing from, at least; it is elected anew
+/// after twice as long at most.
+const ELECTION_MS: u64 = 500;
+/// A primary that no quorum has heard for this long does not answer any more: by the time another
+/// can be elected nobody reads from it. Less than followers wait, for clocks are not quite the same.
+const LEASE: Duration = Duration::from_millis(2 * ELECTION_MS * 8 / 10);
+/// How long calls of other masters may take to end when this one stops.
+const PEERS_GRACE: Duration = Duration::from_secs(1);
+/// How long the primary may take to write down who it is.
+const SETTLE: Duration = Duration::from_secs(10);
 /// Entries are refused when the disk has less than this left: checkpoints and the log's own tail
 /// need some room.
 const RESERVE: ByteSize = ByteSize(64 << 20);
@@ -62,8 +82,12 @@ pub struct Options {
     pub memory: ByteSize,
     /// Entries after which a checkpoint is made and the log is cut.
     pub checkpoint_entries: u64,
-    /// `host:port` of this master's RPC service, as others reach it.
-    pub address: String,
+    /// This master, as others reach it.
+    pub own: Node,
+    /// All masters; empty for one that is alone.
+    pub masters: Vec<MasterAddress>,
+    /// Host and port to listen on for the others; none for one that is alone.
+    pub listen: Option<(String, u16)>,
     /// Space that must be left on the disk for an entry to be taken.
     pub reserve: ByteSize,
     /// How long a commit may take.
@@ -73,11 +97,20 @@ pub struct Options {
 impl Options {
     /// As the configuration says.
     pub fn of(config: &Master) -> Self {
+        let masters = config.masters.0.clone();
+        let own = Node {
+            name: if masters.is_empty() { String::new() } else { config.name.clone() },
+            rpc: format!("{}:{}", config.hostname, config.rpc_port),
+            journal: format!("{}:{}", config.hostname, config.journal_port),
+        };
+        let listen = (config.bind_host.clone(), config.journal_port);
         Options {
             dir: config.journal_dir.clone(),
             memory: config.metastore_cache,
             checkpoint_entries: config.checkpoint_entries,
-            address: format!("{}:{}", config.hostname, config.rpc_port),
+            own,
+            listen: (!masters.is_empty()).then_some(listen),
+            masters,
             reserve: RESERVE,
             deadline: DEADLINE,
         }
@@ -92,12 +125,17 @@ pub struct Journal {
 
 struct Inner {
     options: Options,
+    identity: Identity,
     state: State,
     raft: Raft,
     waiting: Arc<AtomicUsize>,
     syncs: Arc<AtomicU64>,
     space: Space,
     stop: Mutex<Option<Stop>>,
+    /// One change of who the masters are at a time.
+    changing: tokio::sync::Mutex<()>,
+    /// Serves the other masters.
+    group: Group,
 }
 
 /// How to end the journal's thread.
@@ -135,6 +173,13 @@ impl Journal {
     /// As [`Journal::open`].
     pub async fn open_with(options: Options) -> Result<Journal> {
         let start = Instant::now();
+        let listener = match &options.listen {
+            Some((host, port)) => {
+                let property = "goosefs.masters or goosefs.master.embedded.journal.port";
+                Some(rpc::server::bind(host, *port, property).await?)
+            }
+            None => None,
+        };
         let (ready, opened) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let theirs = options.clone();
@@ -146,34 +191,81 @@ impl Journal {
             space: Space::new(),
             waiting: opened.log.waiting.clone(),
             syncs: opened.log.syncs.clone(),
+            identity: opened.identity,
             state: opened.state,
             raft: opened.raft,
             options,
             stop: Mutex::new(Some(Stop { tell, thread })),
+            changing: Default::default(),
+            group: Group::new("journal"),
         };
         let journal = Journal { inner: Arc::new(inner) };
-        journal.lead().await?;
+        match listener {
+            Some(listener) => journal.meet(listener).await?,
+            None => journal.lead().await?,
+        }
         let took_ms = start.elapsed().as_millis() as u64;
         tracing::info!(took_ms, applied = journal.standing().applied, "the journal is open");
         Ok(journal)
     }
 
-    /// Becomes primary, and applies what the log has beyond the state.
+    /// Listens to the other masters, and becomes one of them as soon as that is possible.
+    async fn meet(&self, listener: TcpListener) -> Result<()> {
+        let Inner { raft, identity, group, .. } = &*self.inner;
+        let (routes, stopping) = (peers::routes(&self.inner), group.stopping());
+        group.spawn("other masters", async move {
+            if let Err(error) = rpc::server::serve(listener, routes, PEERS_GRACE, stopping).await {
+                tracing::error!(%error, "the other masters cannot reach this one");
+            }
+        });
+        if raft.is_initialized().await.map_err(stopped)? {
+            if raft.voter_ids().collect::<Vec<_>>() == [identity.id] {
+                raft.trigger().elect(false).await.map_err(stopped)?;
+            }
+            return Ok(());
+        }
+        let journal = self.clone();
+        let join = async move {
+            if let Err(error) = journal.join().await {
+                tracing::error!(%error, "this master is no part of the cluster");
+            }
+        };
+        group.spawn_until_stop("join the others", join);
+        Ok(())
+    }
+
+    /// Becomes the only master, and applies what the log has beyond the state.
     async fn lead(&self) -> Result<()> {
-        let Inner { raft, options, .. } = &*self.inner;
+        let Inner { raft, options, identity, .. } = &*self.inner;
         if !raft.is_initialized().await.map_err(stopped)? {
-            let node = BasicNode { addr: options.address.clone() };
-            let begun = raft.initialize(BTreeMap::from([(SELF, node)])).await;
+            let begun = raft.initialize(BTreeMap::from([(identity.id, options.own.clone())])).await;
             begun.map_err(|e| internal("starting a new journal").with_source(e))?;
-        } else if raft.voter_ids().collect::<Vec<_>>() == [SELF] {
+        } else if raft.voter_ids().collect::<Vec<_>>() == [identity.id] {
             // Nobody else could be primary: there is no need to wait for silence.
             raft.trigger().elect(false).await.map_err(stopped)?;
+        } else {
+            return Err(failed_precondition(
+                "this journal is one of several masters': name them in goosefs.masters",
+            ));
         }
         let leads = raft.wait(Some(START)).state(ServerState::Leader, "becoming primary").await;
         leads.map_err(|e| unavailable("this master did not become primary").with_source(e))?;
         let caught_up = raft.wait_for_recovery(Some(START)).await;
         caught_up.map_err(|e| unavailable("the log was not applied in time").with_source(e))?;
         Ok(())
+    }
+
+    /// Waits until everything that any primary before has acknowledged is in the state: what a
+    /// master does before it serves as primary.
+    ///
+    /// # Errors
+    /// `Unavailable` when this master is not the primary, or no quorum answers.
+    pub async fn catch_up(&self) -> Result<()> {
+        let read = self.inner.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+        let read = tokio::time::timeout(self.inner.options.deadline, read).await;
+        let read = read.map_err(|_| unavailable("no quorum of the masters answers"))?;
+        read.map_err(|error| unavailable(format!("not primary: {error}")))?;
+        self.correct_own_address().await
     }
 
     /// The state, to be read.
@@ -222,9 +314,20 @@ impl Journal {
         Ok(outcomes)
     }
 
-    /// Whether this master is the primary: only then it answers clients.
-    pub fn is_primary(&self) -> bool {
+    /// Whether this master was elected, as far as it knows: another may have been since.
+    pub fn leads(&self) -> bool {
         self.inner.raft.is_leader()
+    }
+
+    /// Whether this master is the primary, and no other can be yet: only then it answers clients.
+    pub fn is_primary(&self) -> bool {
+        let metrics = self.inner.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state != ServerState::Leader || metrics.running_state.is_err() {
+            return false;
+        }
+        let alone = metrics.membership_config.membership().voter_ids().nth(1).is_none();
+        alone || metrics.last_quorum_acked.is_some_and(|heard| heard.elapsed() < LEASE)
     }
 
     /// Where the journal stands.
@@ -232,10 +335,10 @@ impl Journal {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         let address = |id: u64| {
-            if id == SELF {
-                return Some(self.inner.options.address.clone());
+            if id == self.inner.identity.id {
+                return Some(self.inner.options.own.rpc.clone());
             }
-            metrics.membership_config.membership().get_node(&id).map(|node| node.addr.clone())
+            metrics.membership_config.membership().get_node(&id).map(|node| node.rpc.clone())
         };
         Standing {
             primary: metrics.state == ServerState::Leader && metrics.running_state.is_ok(),
@@ -270,6 +373,7 @@ impl Journal {
     /// When the disk fails. Nothing acknowledged is lost even then.
     pub async fn close(&self) -> Result<()> {
         let Some(stop) = self.inner.stop.lock().take() else { return Ok(()) };
+        self.inner.group.stop(PEERS_GRACE).await;
         // The thread may have ended by itself.
         let _ = stop.tell.send(());
         let state = self.inner.state.clone();
@@ -304,9 +408,9 @@ fn stopped(error: impl std::fmt::Display) -> Error {
     unavailable(format!("the journal has stopped: {error}; see the master's log and restart it"))
 }
 
-fn not_primary(leader: Option<&BasicNode>) -> Error {
+fn not_primary(leader: Option<&Node>) -> Error {
     unavailable(match leader {
-        Some(node) => format!("this master is a standby; the primary is {}", node.addr),
+        Some(node) => format!("this master is a standby; the primary is {}", node.rpc),
         None => "this master is a standby, and there is no primary now".into(),
     })
 }
@@ -367,6 +471,7 @@ impl Space {
 
 /// What the journal's thread has opened.
 struct Opened {
+    identity: Identity,
     state: State,
     raft: Raft,
     log: Arc<Log>,
@@ -405,28 +510,37 @@ async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> 
     }
     // The state first: opening it locks it, and a log that another master is writing looks torn.
     let state = State::open(&state_dir, options.memory)?;
+    let pending = options.dir.join(raft::PENDING);
+    if pending.exists() {
+        tracing::warn!("taking over the state of another master was interrupted: once more");
+        raft::install_pending(&state, &pending)?;
+    }
     let log = Log::open(&log_dir)?;
+    let used = log.is_used() || state.applied()?.is_some();
+    let identity = Identity::open(&options.dir, &options.own.name, used)?;
     let config = openraft::Config {
         cluster_name: "goosefs".into(),
-        heartbeat_interval: 250,
-        election_timeout_min: 1000,
-        election_timeout_max: 2000,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.checkpoint_entries.max(1)),
-        max_in_snapshot_log_to_keep: 0,
+        heartbeat_interval: ELECTION_MS / 4,
+        election_timeout_min: ELECTION_MS,
+        election_timeout_max: 2 * ELECTION_MS,
+        enable_pre_vote: Some(true),
         // A primary that comes back is elected anew: only then it knows up to where the log counts.
         enable_leader_restore: Some(false),
+        max_payload_entries: 1024,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(options.checkpoint_entries.max(1)),
+        max_in_snapshot_log_to_keep: 0,
         ..Default::default()
     };
     let config = config.validate().map_err(|e| internal(e.to_string()))?;
     let least = APPLY_RESERVE.0.min(options.reserve.0);
     let space = raft::Space { dir: state_dir, least, stopping: stopping.clone() };
     let machine = Machine::new(state.clone(), space)?;
-    let raft = Raft::new(SELF, Arc::new(config), Nobody, log.clone(), machine).await;
+    let raft = Raft::new(identity.id, Arc::new(config), Network, log.clone(), machine).await;
     let raft = raft.map_err(|e| {
         let dir = options.dir.display();
         internal(format!("the journal in {dir} cannot be opened")).with_source(e)
     })?;
-    Ok(Opened { state, raft, log })
+    Ok(Opened { identity, state, raft, log })
 }
 
 /// The journal holds the credentials of mounts: nobody else may read it.

@@ -1,32 +1,25 @@
 //! The glue between openraft and our log and state; nothing else here knows openraft's traits.
 //!
 //! One master is a cluster of one. The state is persistent by itself and carries the position it
-//! was applied up to, so a snapshot is nothing but a promise: "the state is safe on disk up to
-//! here", after which the log may be cut. It holds no data. Sending one to another master, and
-//! taking one from there, needs a transport between masters, which this version does not have:
-//! [`Nobody`] reaches no one, so openraft never asks for either.
+//! was applied up to, so making a snapshot is nothing but a promise: "the state is safe on disk up to
+//! here", after which the log may be cut. What another master gets that needs entries from before
+//! the cut is an image of the state as it is at that moment; what comes from another is a file.
 
 use super::disk::{self, Log};
 use super::entry::{Entry, Outcome, Refusal};
-use crate::core::error::Error;
+use crate::master::state::image::Image;
 use crate::master::state::{Applied, State};
 use futures::{Stream, StreamExt};
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::v2::RaftNetworkV2;
-use openraft::network::{RPCOption, RaftNetworkFactory};
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
-};
 use openraft::storage::{
     ApplyResponder, EntryResponder, IOFlushed, LogState, RaftLogReader, RaftLogStorage,
     RaftSnapshotBuilder, RaftStateMachine, Snapshot, SnapshotMeta,
 };
-use openraft::{BasicNode, EntryPayload, OptionalSend};
+use openraft::{EntryPayload, OptionalSend};
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
-use std::future::Future;
 use std::io;
 use std::ops::RangeBounds;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -37,8 +30,19 @@ openraft::declare_raft_types!(
         D = Arc<Entry>,
         R = Result<Outcome, Refusal>,
         NodeId = u64,
-        Node = BasicNode,
+        Node = Node,
 );
+
+/// A master, as the others know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name in `goosefs.masters`; empty for one that is configured by itself.
+    pub name: String,
+    /// `host:port` of its RPC service.
+    pub rpc: String,
+    /// `host:port` of its journal.
+    pub journal: String,
+}
 
 /// An entry as openraft wraps it.
 pub type RaftEntry = openraft::alias::EntryOf<Types>;
@@ -46,12 +50,21 @@ pub type RaftEntry = openraft::alias::EntryOf<Types>;
 pub type LogId = openraft::alias::LogIdOf<Types>;
 /// Who this master has voted for.
 pub type Vote = openraft::alias::VoteOf<Types>;
-type Membership = openraft::alias::StoredMembershipOf<Types>;
+/// Who the masters are, and since which entry.
+pub type Membership = openraft::alias::StoredMembershipOf<Types>;
+/// A snapshot as openraft hands it around.
+pub type RaftSnapshot = openraft::alias::SnapshotOf<Types, Checkpoint>;
+/// What is told of one.
+pub type RaftSnapshotMeta = openraft::alias::SnapshotMetaOf<Types>;
 /// The running consensus of this master.
 pub type Raft = openraft::Raft<Types, Machine>;
 
 /// Entries applied as one batch at most.
 const GROUP: usize = 1024;
+/// The file beside the state that holds an image to be installed.
+pub const PENDING: &str = "install.image";
+/// The file that holds an image on its way in.
+pub const INCOMING: &str = "incoming.image";
 
 impl RaftLogReader<Types> for Arc<Log> {
     async fn try_get_log_entries<RB>(&mut self, range: RB) -> Result<Vec<RaftEntry>, io::Error>
@@ -119,6 +132,11 @@ pub struct Space {
 }
 
 impl Space {
+    /// Where an image lies while it is being installed.
+    pub fn pending_image(&self) -> PathBuf {
+        self.dir.with_file_name(PENDING)
+    }
+
     /// Waits until there is space.
     async fn wait(&self) -> io::Result<()> {
         let mut warned = None::<Instant>;
@@ -145,11 +163,7 @@ impl Machine {
     pub fn new(state: State, space: Space) -> crate::core::error::Result<Machine> {
         let (applied, membership) = match state.applied()? {
             None => (None, Membership::default()),
-            Some(Applied(bytes)) => postcard::from_bytes(&bytes).map_err(|_| {
-                crate::core::error::data_loss(
-                    "the metastore is damaged: it does not say up to which entry it goes",
-                )
-            })?,
+            Some(applied) => position(&applied)?,
         };
         Ok(Machine { state, applied, membership, space })
     }
@@ -185,9 +199,34 @@ impl Machine {
     }
 }
 
-/// The promise that the state is safe on disk; see the module.
-#[derive(Clone, Copy, Debug)]
-pub struct Checkpoint;
+/// Up to which entry a state goes, and who the masters are by then.
+fn position(applied: &Applied) -> crate::core::error::Result<(Option<LogId>, Membership)> {
+    postcard::from_bytes(&applied.0).map_err(|_| {
+        crate::core::error::data_loss(
+            "the metastore is damaged: it does not say up to which entry it goes",
+        )
+    })
+}
+
+/// What openraft calls the data of a snapshot; see the module.
+pub enum Checkpoint {
+    /// The state is safe on disk.
+    Here,
+    /// The state as it is, for another master.
+    Image(Box<Image>),
+    /// The file of an image that another master has sent.
+    File(PathBuf),
+}
+
+impl Debug for Checkpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Checkpoint::Here => "Here",
+            Checkpoint::Image(_) => "Image",
+            Checkpoint::File(_) => "File",
+        })
+    }
+}
 
 impl RaftStateMachine<Types> for Machine {
     type SnapshotData = Checkpoint;
@@ -221,85 +260,58 @@ impl RaftStateMachine<Types> for Machine {
 
     async fn install_snapshot(
         &mut self,
-        _meta: &openraft::alias::SnapshotMetaOf<Types>,
-        _snapshot: Checkpoint,
+        meta: &RaftSnapshotMeta,
+        snapshot: Checkpoint,
     ) -> Result<(), io::Error> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "a single master has no one to copy from"))
+        let Checkpoint::File(file) = snapshot else {
+            return Err(io::Error::other("only what another master has sent can be installed"));
+        };
+        let (state, pending) = (self.state.clone(), self.space.pending_image());
+        let install = move || {
+            std::fs::rename(&file, &pending)?;
+            install_pending(&state, &pending).map_err(io::Error::other)
+        };
+        tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
+        tracing::info!(upto = ?self.applied, "took over the state of the primary");
+        Ok(())
     }
 
-    async fn get_current_snapshot(
-        &mut self,
-    ) -> Result<Option<openraft::alias::SnapshotOf<Types, Checkpoint>>, io::Error> {
-        Ok(None)
+    async fn get_current_snapshot(&mut self) -> Result<Option<RaftSnapshot>, io::Error> {
+        let Some(image) = self.state.image().map_err(io::Error::other)? else { return Ok(None) };
+        let (last_log_id, last_membership) = position(image.applied()).map_err(io::Error::other)?;
+        let meta = SnapshotMeta { last_log_id, last_membership };
+        Ok(Some(Snapshot { meta, snapshot: Checkpoint::Image(Box::new(image)) }))
     }
+}
+
+/// Puts the image in the file `pending` in the place of the state; done again if it was interrupted.
+///
+/// # Errors
+/// When the file or the store fails.
+pub fn install_pending(state: &State, pending: &Path) -> crate::core::error::Result<()> {
+    let folder = pending.parent().map(std::fs::File::open).transpose()?;
+    folder.as_ref().map(std::fs::File::sync_all).transpose()?;
+    state.install(pending)?;
+    std::fs::remove_file(pending)?;
+    folder.map(|folder| folder.sync_all()).transpose()?;
+    Ok(())
 }
 
 /// Makes a checkpoint.
 pub struct Checkpointer {
     state: State,
-    meta: openraft::alias::SnapshotMetaOf<Types>,
+    meta: RaftSnapshotMeta,
 }
 
 impl RaftSnapshotBuilder<Types> for Checkpointer {
     type SnapshotData = Checkpoint;
 
-    async fn build_snapshot(
-        &mut self,
-    ) -> Result<openraft::alias::SnapshotOf<Types, Checkpoint>, io::Error> {
+    async fn build_snapshot(&mut self) -> Result<RaftSnapshot, io::Error> {
         let state = self.state.clone();
         let made = tokio::task::spawn_blocking(move || state.checkpoint()).await;
         made.map_err(io::Error::other)?.map_err(io::Error::other)?;
         tracing::debug!(upto = ?self.meta.last_log_id, "made a checkpoint");
-        Ok(Snapshot { meta: self.meta.clone(), snapshot: Checkpoint })
-    }
-}
-
-/// The network of a master that is alone.
-#[derive(Clone, Copy, Debug)]
-pub struct Nobody;
-
-impl Nobody {
-    fn unreachable() -> Unreachable<Types> {
-        let error: Error =
-            crate::core::error::unavailable("this master has no transport to other masters");
-        Unreachable::new(&error)
-    }
-}
-
-impl RaftNetworkFactory<Types> for Nobody {
-    type Network = Nobody;
-
-    async fn new_client(&mut self, _target: u64, _node: &BasicNode) -> Nobody {
-        Nobody
-    }
-}
-
-impl RaftNetworkV2<Types> for Nobody {
-    type SnapshotData = Checkpoint;
-
-    async fn append_entries(
-        &mut self,
-        _rpc: AppendEntriesRequest<Types>,
-        _option: RPCOption,
-    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        Err(RPCError::Unreachable(Nobody::unreachable()))
-    }
-
-    async fn vote(
-        &mut self,
-        _rpc: VoteRequest<Types>,
-        _option: RPCOption,
-    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        Err(RPCError::Unreachable(Nobody::unreachable()))
-    }
-
-    async fn full_snapshot(
-        &mut self,
-        _vote: Vote,
-        _snapshot: openraft::alias::SnapshotOf<Types, Checkpoint>,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        _option: RPCOption,
-    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        Err(StreamingError::Unreachable(Nobody::unreachable()))
+        Ok(Snapshot { meta: self.meta.clone(), snapshot: Checkpoint::Here })
     }
 }

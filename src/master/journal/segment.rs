@@ -12,14 +12,14 @@
 //! tail from damage: a record that cannot be read, with one behind it that says it had been safe, was
 //! acknowledged once, and the log is damaged. Without one it never was, and is cut off.
 
-use crate::core::error::{Context, Result, data_loss};
+use crate::core::error::{Context, Result, data_loss, failed_precondition};
 use crc32c::{crc32c, crc32c_append};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// First bytes of a segment.
-const MAGIC: &[u8; 8] = b"GFSLOG01";
+const MAGIC: &[u8; 8] = b"GFSLOG02";
 /// Bytes before the first record.
 pub const HEADER: u64 = 16;
 /// Bytes before a record's payload.
@@ -129,6 +129,12 @@ pub fn recover(dir: &Path, mut take: impl FnMut(Position, &[u8]) -> Option<u64>)
     for (number, &segment) in segments.iter().enumerate() {
         let file = path(dir, segment);
         let bytes = read_whole(&file)?;
+        if bytes.len() >= MAGIC.len() && bytes[..6] == MAGIC[..6] && !bytes.starts_with(MAGIC) {
+            return Err(failed_precondition(format!(
+                "{} was written by another version of goosefs: run that one",
+                file.display()
+            )));
+        }
         let mut offset = 0;
         // A segment that does not begin where the one before ended is not what follows.
         if segment == next && bytes.starts_with(&header(segment)) {

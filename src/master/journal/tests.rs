@@ -9,7 +9,9 @@ fn options(dir: &Path) -> Options {
         dir: dir.into(),
         memory: ByteSize(8 << 20),
         checkpoint_entries: 1_000_000,
-        address: "localhost:9200".into(),
+        own: Node { rpc: "localhost:9200".into(), ..Node::default() },
+        masters: Vec::new(),
+        listen: None,
         reserve: ByteSize(0),
         deadline: Duration::from_secs(20),
     }
@@ -247,7 +249,7 @@ async fn a_disk_without_space_refuses_entries_and_takes_them_again_later() {
 async fn a_log_takes_back_what_another_primary_never_had() {
     use openraft::type_config::TypeConfigExt;
     use raft::{LogId, RaftEntry, Types};
-    let leader = openraft::impls::leader_id_adv::LeaderId { term: 1, node_id: SELF };
+    let leader = openraft::impls::leader_id_adv::LeaderId { term: 1, node_id: 1 };
     let at = |index| LogId::new(leader, index);
     let dir = tempfile::tempdir().unwrap();
     let entry = |index: u64, path: &str| RaftEntry {

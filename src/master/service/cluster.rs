@@ -15,6 +15,6 @@ impl v1::cluster_server::Cluster for Cluster {
         &self,
         _: Request<v1::GetMastersRequest>,
     ) -> Answered<v1::GetMastersResponse> {
-        Ok(Response::new(self.0.masters()?))
+        Ok(Response::new(self.0.masters().await?))
     }
 }

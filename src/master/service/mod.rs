@@ -4,6 +4,7 @@ mod cluster;
 mod file_system;
 mod internal;
 mod jobs;
+mod journal;
 mod layout;
 mod metrics;
 mod version;
@@ -19,6 +20,7 @@ use crate::core::proto::grpc::metric::metrics_master_client_service_server::Metr
 use crate::core::proto::grpc::version::service_version_client_service_server::ServiceVersionClientServiceServer;
 use crate::core::proto::v1;
 use crate::core::rpc::{MAX_MESSAGE, Sessions};
+use axum::middleware::Next;
 use std::sync::Arc;
 use tonic::service::interceptor::InterceptedService;
 use tonic::service::{Routes, RoutesBuilder};
@@ -42,6 +44,7 @@ pub fn routes(master: &Arc<Master>, sessions: &Sessions) -> Routes {
     let ours =
         v1::file_system_server::FileSystemServer::new(files).max_decoding_message_size(MAX_MESSAGE);
     // Workers ask this one too, beside clients.
+    let strict_too = strict.clone();
     routes.add_service(InterceptedService::new(ours, strict));
 
     let internal = internal::Internal(master.clone());
@@ -62,8 +65,34 @@ pub fn routes(master: &Arc<Master>, sessions: &Sessions) -> Routes {
     routes.add_service(version);
     let cluster = v1::cluster_server::ClusterServer::new(cluster::Cluster(master.clone()));
     routes.add_service(InterceptedService::new(cluster, lenient.clone()));
+    let admin =
+        v1::journal_admin_server::JournalAdminServer::new(journal::JournalAdmin(master.clone()));
+    routes.add_service(InterceptedService::new(admin, strict_too));
     let jobs = v1::jobs_server::JobsServer::new(jobs::Jobs(master.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
     routes.add_service(InterceptedService::new(jobs, lenient));
-    routes.routes()
+    let routes = routes.routes();
+    match master.config.master.masters.0.is_empty() {
+        true => routes,
+        false => only_while_primary(routes, master),
+    }
+}
+
+/// Answers nothing that another master may have changed by now: a process that was paused between
+/// looking and answering may have been deposed meanwhile. Who is primary, anyone may say.
+fn only_while_primary(routes: Routes, master: &Arc<Master>) -> Routes {
+    let master = master.clone();
+    let layer = axum::middleware::from_fn(move |request: axum::extract::Request, next: Next| {
+        let master = master.clone();
+        async move {
+            let path = request.uri().path();
+            let open = ["Version", "Cluster", "Sasl"].iter().any(|name| path.contains(name));
+            let answer = next.run(request).await;
+            if open || master.journal.is_primary() {
+                return answer;
+            }
+            Status::unavailable("this master is not the primary any more: try again").into_http()
+        }
+    });
+    Routes::from(routes.into_axum_router().layer(layer))
 }

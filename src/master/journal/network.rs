@@ -1,0 +1,240 @@
+//! The way to other masters: what openraft wants said, over gRPC on the journal's port.
+//!
+//! A message names the master it is for, by the number that its journal has and no other, so that
+//! what is meant for one is never taken by another that lives at its address now: a node that was
+//! emptied, or one of another cluster.
+
+use super::raft::{Checkpoint, Node, RaftSnapshot, RaftSnapshotMeta, Types, Vote};
+use crate::core::proto::v1;
+use crate::core::proto::v1::quorum_client::QuorumClient;
+use openraft::OptionalSend;
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::v2::RaftNetworkV2;
+use openraft::network::{RPCOption, RaftNetworkFactory};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
+    TransferLeaderResponse, VoteRequest, VoteResponse,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::time::Duration;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Response, Status};
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_millis(500);
+/// How long another master may take to say that it heard us.
+const HEARTBEAT: Duration = Duration::from_millis(500);
+/// How long another master may take to write entries: its disk may be slow.
+const APPEND: Duration = Duration::from_secs(10);
+/// How long a whole image may take.
+const IMAGE: Duration = Duration::from_secs(3600);
+/// The longest message, in bytes.
+pub const MAX_MESSAGE: usize = 128 << 20;
+/// Frames of an image on their way at a time.
+const FRAMES: usize = 4;
+
+/// A channel to the journal at `address`; it connects when it is first used, and again when it is
+/// lost. None for what is no address.
+pub fn channel(address: &str) -> Option<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true);
+    Some(endpoint.connect_lazy())
+}
+
+/// A client of the journal at `address`; none for what is no address.
+pub fn client(address: &str) -> Option<QuorumClient<Channel>> {
+    let client = QuorumClient::new(channel(address)?);
+    Some(client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
+}
+
+/// Reaches the other masters.
+#[derive(Clone, Copy, Debug)]
+pub struct Network;
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = Peer;
+
+    async fn new_client(&mut self, target: u64, node: &Node) -> Peer {
+        Peer { target, address: node.journal.clone(), client: client(&node.journal) }
+    }
+}
+
+/// One other master.
+pub struct Peer {
+    target: u64,
+    address: String,
+    client: Option<QuorumClient<Channel>>,
+}
+
+/// The first message of an image.
+#[derive(Serialize, Deserialize)]
+pub struct ImageHeader {
+    /// Who sends it.
+    pub vote: Vote,
+    /// Up to where it goes.
+    pub meta: RaftSnapshotMeta,
+}
+
+impl Peer {
+    fn client(&self) -> Result<QuorumClient<Channel>, Status> {
+        let address = || Status::unavailable(format!("{:?} is no address", self.address));
+        self.client.clone().ok_or_else(address)
+    }
+
+    fn message(&self, body: &impl Serialize) -> v1::QuorumMessage {
+        v1::QuorumMessage { to: self.target, body: encode(body), ..Default::default() }
+    }
+
+    /// One question and its answer.
+    async fn ask<Answer, F>(
+        &self,
+        question: &impl Serialize,
+        patience: Duration,
+        call: impl FnOnce(QuorumClient<Channel>, v1::QuorumMessage) -> F,
+    ) -> Result<Answer, RPCError<Types>>
+    where
+        Answer: DeserializeOwned,
+        F: Future<Output = Result<Response<v1::QuorumMessage>, Status>>,
+    {
+        let client = self.client().map_err(failed)?;
+        let answer = tokio::time::timeout(patience, call(client, self.message(question))).await;
+        let answer = answer.map_err(|_| failed(Status::deadline_exceeded("no answer in time")))?;
+        let answer = answer.map_err(failed)?.into_inner();
+        decode(&answer.body).map_err(failed)
+    }
+
+    async fn send_image(&self, snapshot: RaftSnapshot, vote: Vote) -> Result<Vec<u8>, Status> {
+        let Checkpoint::Image(image) = snapshot.snapshot else {
+            return Err(Status::internal("a checkpoint of this master is no image"));
+        };
+        let header = self.message(&ImageHeader { vote, meta: snapshot.meta });
+        let to = self.target;
+        let (send, frames) = tokio::sync::mpsc::channel(FRAMES);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut left = Ok(());
+            let frames = image.frames().map(|frame| {
+                let body =
+                    frame.inspect_err(|error| left = Err(Status::internal(error.to_string())));
+                body.ok().map(|body| v1::QuorumMessage { to, crc32c: crc32c::crc32c(&body), body })
+            });
+            let end = v1::QuorumMessage { to, ..Default::default() };
+            let messages = std::iter::once(Some(header)).chain(frames).chain([Some(end)]);
+            for message in messages {
+                // Whoever reads has gone, or the store has failed: the end is never sent then.
+                let Some(message) = message else { break };
+                if send.blocking_send(message).is_err() {
+                    break;
+                }
+            }
+            left
+        });
+        let answer = self.client()?.install_image(ReceiverStream::new(frames)).await;
+        read.await.map_err(|error| Status::internal(error.to_string()))??;
+        Ok(answer?.into_inner().body)
+    }
+}
+
+/// What came of a call, in openraft's words: whoever cannot be reached is left alone for a while.
+fn failed(status: Status) -> RPCError<Types> {
+    match status.code() {
+        Code::Unavailable | Code::DeadlineExceeded | Code::FailedPrecondition => {
+            RPCError::Unreachable(Unreachable::new(&status))
+        }
+        _ => RPCError::Network(NetworkError::new(&status)),
+    }
+}
+
+/// A consensus message as bytes.
+pub fn encode(body: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(body).expect("consensus messages have known lengths")
+}
+
+/// A consensus message from bytes.
+///
+/// # Errors
+/// `InvalidArgument` for what is none.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Status> {
+    postcard::from_bytes(body).map_err(|_| {
+        Status::invalid_argument("no consensus message of this version: run one version everywhere")
+    })
+}
+
+impl RaftNetworkV2<Types> for Peer {
+    type SnapshotData = Checkpoint;
+
+    async fn append_entries(
+        &mut self,
+        rpc: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
+        let patience = match rpc.entries.is_empty() {
+            true => option.hard_ttl().max(HEARTBEAT),
+            false => APPEND,
+        };
+        self.ask(&rpc, patience, |mut client, message| async move { client.append(message).await })
+            .await
+    }
+
+    async fn vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let patience = option.soft_ttl();
+        self.ask(&rpc, patience, |mut client, message| async move { client.vote(message).await })
+            .await
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
+        let patience = option.soft_ttl();
+        self.ask(
+            &rpc,
+            patience,
+            |mut client, message| async move { client.pre_vote(message).await },
+        )
+        .await
+    }
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: RaftSnapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let sent = tokio::select! {
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+            sent = tokio::time::timeout(IMAGE, self.send_image(snapshot, vote)) => sent,
+        };
+        let sent = sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
+        let answer = sent.and_then(|body| decode(&body));
+        answer.map_err(|status| {
+            tracing::warn!(address = %self.address, %status, "sending the state to another master");
+            StreamingError::Unreachable(Unreachable::new(&status))
+        })
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, RPCError<Types>> {
+        let patience = option.hard_ttl().max(CONNECT);
+        self.ask(&request, patience, |mut client, message| async move {
+            client.transfer_leader(message).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,350 @@
+//! Who the masters are: how a quorum is formed, extended and repaired.
+//!
+//! A new cluster is formed once all masters of the list are there and none of them has a journal:
+//! one that is missing might have one, and what was acknowledged is in it. A node that comes without
+//! a journal to a cluster that is there is taken in by the primary, under its old name and with a new
+//! number: as a learner first, then as a voter in the place of the one it was. A node that nobody
+//! knows waits until someone adds it.
+
+use super::network::client;
+use super::raft::Node;
+use super::{Inner, Journal, SETTLE, stopped};
+use crate::core::config::MasterAddress;
+use crate::core::error::{
+    Context, Error, ErrorKind, Result, already_exists, deadline_exceeded, failed_precondition,
+    not_found, unavailable,
+};
+use crate::core::proto::v1;
+use crate::core::rpc::from_status;
+use futures::future::join_all;
+use openraft::ChangeMembers;
+use openraft::async_runtime::WatchReceiver;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long another master may take to say who it is.
+const ASK: Duration = Duration::from_secs(1);
+/// How long a new master may take to get what the others have.
+const CATCH_UP: Duration = Duration::from_secs(600);
+/// How long an election that was asked for may take.
+const ELECTION: Duration = Duration::from_secs(10);
+/// How often a master without a journal looks for the others.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often it says what it waits for.
+const SAY: Duration = Duration::from_secs(10);
+
+/// One of the masters, as the primary sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Member {
+    /// Its journal's number.
+    pub id: u64,
+    /// Its name and addresses.
+    pub node: Node,
+    /// Whether it votes; a learner only follows.
+    pub voter: bool,
+    /// What it says of itself; none when it does not answer.
+    pub standing: Option<v1::StandingResponse>,
+}
+
+impl Inner {
+    /// Who this master is and what it knows.
+    pub(super) async fn tell(&self) -> Result<v1::StandingResponse> {
+        let formed = self.raft.is_initialized().await.map_err(stopped)?;
+        let cluster_id = self.state.cluster_id()?.unwrap_or_default();
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        Ok(v1::StandingResponse {
+            id: self.identity.id,
+            name: self.identity.name.clone(),
+            cluster_id,
+            formed,
+            leader: metrics.current_leader.unwrap_or_default(),
+            term: metrics.current_term,
+            last_log: metrics.last_log_index.unwrap_or_default(),
+            applied: metrics.last_applied.map_or(0, |id| id.index),
+            primary: metrics.state == openraft::ServerState::Leader,
+            rpc: self.options.own.rpc.clone(),
+            journal: self.options.own.journal.clone(),
+        })
+    }
+
+    /// The masters by number, and who of them votes.
+    fn membership(&self) -> (BTreeMap<u64, Node>, BTreeSet<u64>) {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let membership = metrics.membership_config.membership();
+        let nodes = membership.nodes().map(|(id, node)| (*id, node.clone())).collect();
+        (nodes, membership.voter_ids().collect())
+    }
+
+    /// Takes in a master that lost its journal, in the place of the one it was.
+    pub(super) async fn take_in(&self, request: v1::JoinRequest) -> Result<()> {
+        let _one = self.changing.lock().await;
+        let v1::JoinRequest { id, name, rpc, journal } = request;
+        let (nodes, _) = self.membership();
+        if nodes.contains_key(&id) {
+            return Ok(());
+        }
+        let old = nodes.iter().find(|(_, node)| node.name == name).map(|(&old, _)| old);
+        let old = old.ok_or_else(|| {
+            not_found(format!(
+                "no master of this cluster is called {name}: goosefs fsadmin journal quorum add \
+                 {journal}"
+            ))
+        })?;
+        tracing::warn!(name, "a master has lost its journal: it gets the others'");
+        self.admit(id, Node { name, rpc, journal }, Some(old)).await
+    }
+
+    /// Makes `node` a voter once it has what the others have, in the place of `old`.
+    async fn admit(&self, id: u64, node: Node, old: Option<u64>) -> Result<()> {
+        let name = node.name.clone();
+        let learn = self.raft.add_learner(id, node, true);
+        let learned = tokio::time::timeout(CATCH_UP, learn).await;
+        learned
+            .map_err(|_| deadline_exceeded(format!("{name} did not catch up within {CATCH_UP:?}")))?
+            .map_err(|error| changed(&error))?;
+        let (_, mut voters) = self.membership();
+        voters.insert(id);
+        old.map(|old| voters.remove(&old));
+        let change = ChangeMembers::ReplaceAllVoters(voters);
+        self.raft.change_membership(change, false).await.map_err(|error| changed(&error))?;
+        tracing::info!(name, "is a voter now");
+        Ok(())
+    }
+}
+
+/// A change of who the masters are has failed.
+fn changed(error: &(impl std::error::Error + 'static)) -> Error {
+    unavailable(format!("the quorum was not changed: {error}"))
+}
+
+/// Asks the journal at `address` who it is.
+async fn ask(address: &str) -> Result<v1::StandingResponse> {
+    let nobody = || unavailable(format!("nobody answers at {address}"));
+    let mut client = client(address).ok_or_else(nobody)?;
+    let answer = tokio::time::timeout(ASK, client.standing(v1::StandingRequest {})).await;
+    let answer = answer.map_err(|_| nobody())?;
+    Ok(answer
+        .map_err(|status| from_status(&status))
+        .with_context(|| address.to_string())?
+        .into_inner())
+}
+
+impl Journal {
+    /// Becomes one of the masters of the list, however long that takes: forms the cluster with them,
+    /// or has itself taken in by it.
+    pub(super) async fn join(&self) -> Result<()> {
+        let Inner { options, raft, identity, .. } = &*self.inner;
+        let mut said = None::<tokio::time::Instant>;
+        while !raft.is_initialized().await.map_err(stopped)? {
+            let others = options.masters.iter().filter(|master| master.name != identity.name);
+            let others: Vec<&MasterAddress> = others.collect();
+            let addresses: Vec<String> = others.iter().map(|master| master.journal()).collect();
+            let answers = join_all(addresses.iter().map(|address| ask(address))).await;
+            if let Err(error) = self.consider(&others, &answers).await
+                && said.is_none_or(|at| at.elapsed() > SAY)
+            {
+                tracing::info!(%error, "this master has no journal yet");
+                said = Some(tokio::time::Instant::now());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// One step on the way into the cluster, by what the others answer. An error says what it waits
+    /// for.
+    async fn consider(
+        &self,
+        others: &[&MasterAddress],
+        answers: &[Result<v1::StandingResponse>],
+    ) -> Result<()> {
+        let Inner { options, raft, identity, .. } = &*self.inner;
+        let there: Vec<_> = answers.iter().flatten().collect();
+        if let Some(primary) = there.iter().find(|other| other.formed && other.primary) {
+            let address = &primary.journal;
+            let Node { name, rpc, journal } = options.own.clone();
+            let request = v1::JoinRequest { id: identity.id, name, rpc, journal };
+            let nobody = || unavailable(format!("nobody answers at {address}"));
+            let mut client = client(address).ok_or_else(nobody)?;
+            let joined = tokio::time::timeout(CATCH_UP, client.join(request)).await;
+            joined.map_err(|_| nobody())?.map_err(|status| from_status(&status))?;
+            return Ok(());
+        }
+        if there.iter().any(|other| other.formed) {
+            return Err(unavailable("the others have a journal and no primary yet"));
+        }
+        let missing: Vec<_> = others
+            .iter()
+            .zip(answers)
+            .filter(|(_, answer)| answer.is_err())
+            .map(|(other, _)| format!("{} at {}", other.name, other.journal()))
+            .collect();
+        if !missing.is_empty() {
+            return Err(unavailable(format!(
+                "a new cluster begins when all masters are there; missing: {}",
+                missing.join(", ")
+            )));
+        }
+        let first = options.masters.first().is_some_and(|first| first.name == identity.name);
+        if !first {
+            return Err(unavailable("the first master of the list begins the cluster"));
+        }
+        let mut members = BTreeMap::from([(identity.id, options.own.clone())]);
+        for (other, answer) in others.iter().zip(&there) {
+            if answer.name != other.name {
+                return Err(failed_precondition(format!(
+                    "at {} answers {}, not {}",
+                    other.journal(),
+                    answer.name,
+                    other.name
+                )));
+            }
+            let node =
+                Node { name: other.name.clone(), rpc: other.rpc(), journal: other.journal() };
+            members.insert(answer.id, node);
+        }
+        let begun = raft.initialize(members).await;
+        begun.map_err(|error| unavailable(format!("beginning the cluster: {error}")))
+    }
+
+    /// The masters, and what each says of itself.
+    pub async fn members(&self) -> Vec<Member> {
+        let inner = &self.inner;
+        let (nodes, voters) = inner.membership();
+        let ask_one = async |(id, node): (u64, Node)| {
+            let standing = match id == inner.identity.id {
+                true => inner.tell().await,
+                false => ask(&node.journal).await,
+            };
+            // Somebody else may live at its address now.
+            let standing = standing.ok().filter(|standing| standing.id == id);
+            Member { voter: voters.contains(&id), id, node, standing }
+        };
+        let mut members: Vec<Member> = join_all(nodes.into_iter().map(ask_one)).await;
+        members.sort_by(|a, b| a.node.name.cmp(&b.node.name));
+        members
+    }
+
+    /// Takes in the master whose journal listens at `address`, which must not have one yet: it
+    /// follows until it has what the others have, and votes from then on.
+    ///
+    /// # Errors
+    /// `Unavailable` when nobody answers there or this is not the primary; `AlreadyExists` when its
+    /// name is taken; `FailedPrecondition` when it belongs to a cluster.
+    pub async fn add_member(&self, address: &str) -> Result<()> {
+        let _one = self.inner.changing.lock().await;
+        self.check_leads()?;
+        let standing = ask(address).await.context("asking the new master who it is")?;
+        let v1::StandingResponse { id, name, rpc, journal, formed, .. } = standing;
+        let (nodes, voters) = self.inner.membership();
+        if voters.contains(&id) {
+            return Ok(());
+        }
+        if name.is_empty() {
+            return Err(failed_precondition(format!(
+                "the master at {address} has no name: list it in goosefs.masters and start it"
+            )));
+        }
+        if let Some(other) =
+            nodes.values().find(|node| node.name == name && node.journal != journal)
+        {
+            return Err(already_exists(format!("{name} is the master at {}", other.journal)));
+        }
+        if formed && !nodes.contains_key(&id) {
+            return Err(failed_precondition(format!(
+                "{name} has a journal of its own: empty its goosefs.master.journal.folder first"
+            )));
+        }
+        let old = nodes.iter().find(|(_, node)| node.name == name).map(|(&old, _)| old);
+        self.inner.admit(id, Node { name, rpc, journal }, old.filter(|&old| old != id)).await
+    }
+
+    /// Removes the master of that name: it is asked no more.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `FailedPrecondition` for the primary, or the only one.
+    pub async fn remove_member(&self, name: &str) -> Result<()> {
+        let _one = self.inner.changing.lock().await;
+        self.check_leads()?;
+        let (nodes, voters) = self.inner.membership();
+        let id = number_of(&nodes, name)?;
+        if id == self.inner.identity.id {
+            return Err(failed_precondition(format!(
+                "{name} is the primary: elect another first, with goosefs fsadmin journal quorum elect"
+            )));
+        }
+        let raft = &self.inner.raft;
+        if voters.contains(&id) {
+            let change = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
+            raft.change_membership(change, false).await.map_err(|error| changed(&error))?;
+        } else {
+            let change = ChangeMembers::RemoveNodes(BTreeSet::from([id]));
+            raft.change_membership(change, false).await.map_err(|error| changed(&error))?;
+        }
+        tracing::info!(name, "is no master of this cluster any more");
+        Ok(())
+    }
+
+    /// Makes the master of that name primary.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `Unavailable` when it does not answer or has not followed;
+    /// `DeadlineExceeded` when it was not elected in time.
+    pub async fn elect(&self, name: &str) -> Result<()> {
+        self.check_leads()?;
+        let (nodes, voters) = self.inner.membership();
+        let id = number_of(&nodes, name)?;
+        if id == self.inner.identity.id {
+            return Ok(());
+        }
+        if !voters.contains(&id) {
+            return Err(failed_precondition(format!("{name} does not vote yet: try again later")));
+        }
+        ask(&nodes[&id].journal).await.with_context(|| format!("asking {name}"))?;
+        let raft = &self.inner.raft;
+        raft.trigger().transfer_leader(id).await.map_err(stopped)?;
+        let leads = |metrics: &openraft::RaftMetrics<_>| metrics.current_leader == Some(id);
+        let elected = raft.wait(Some(ELECTION)).metrics(leads, "an election").await;
+        elected.map_err(|_| {
+            Error::new(
+                ErrorKind::DeadlineExceeded,
+                format!("{name} was not elected within {ELECTION:?}: see its log"),
+            )
+        })?;
+        Ok(())
+    }
+
+    /// The primary writes down where it is reached now, should that have changed.
+    pub(super) async fn correct_own_address(&self) -> Result<()> {
+        let Inner { options, raft, identity, changing, .. } = &*self.inner;
+        let _one = changing.lock().await;
+        let (nodes, _) = self.inner.membership();
+        if nodes.get(&identity.id).is_none_or(|known| *known == options.own) {
+            return Ok(());
+        }
+        let own = BTreeMap::from([(identity.id, options.own.clone())]);
+        let changes = raft.change_membership(ChangeMembers::SetNodes(own), true);
+        let changed_it = tokio::time::timeout(SETTLE, changes).await;
+        changed_it
+            .map_err(|_| deadline_exceeded("writing down the own address"))?
+            .map_err(|error| changed(&error))?;
+        Ok(())
+    }
+
+    fn check_leads(&self) -> Result<()> {
+        match self.is_primary() {
+            true => Ok(()),
+            false => Err(unavailable("this master is not the primary: try again")),
+        }
+    }
+}
+
+fn number_of(nodes: &BTreeMap<u64, Node>, name: &str) -> Result<u64> {
+    let found = nodes.iter().find(|(_, node)| node.name == name || node.rpc == name);
+    found.map(|(&id, _)| id).ok_or_else(|| {
+        let names: Vec<_> = nodes.values().map(|node| node.name.as_str()).collect();
+        not_found(format!("no master is called {name}: there are {}", names.join(", ")))
+    })
+}

@@ -217,8 +217,26 @@ _goosefs() {
             goosefs__subcmd__fs,updateMount)
                 cmd="goosefs__subcmd__fs__subcmd__updateMount"
                 ;;
+            goosefs__subcmd__fsadmin,journal)
+                cmd="goosefs__subcmd__fsadmin__subcmd__journal"
+                ;;
             goosefs__subcmd__fsadmin,report)
                 cmd="goosefs__subcmd__fsadmin__subcmd__report"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__journal,quorum)
+                cmd="goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum,add)
+                cmd="goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__add"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum,elect)
+                cmd="goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__elect"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum,info)
+                cmd="goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__info"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum,remove)
+                cmd="goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__remove"
                 ;;
             goosefs__subcmd__fuse,mount)
                 cmd="goosefs__subcmd__fuse__subcmd__mount"
@@ -576,12 +594,16 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__format)
-            opts="-y -D -h -V --yes --config --help --version"
+            opts="-y -D -h -V --yes --name --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1776,8 +1798,188 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fsadmin)
-            opts="-o -D -h -V --output --config --help --version report"
+            opts="-o -D -h -V --output --config --help --version report journal"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__journal)
+            opts="-o -D -h -V --output --config --help --version quorum"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum)
+            opts="-o -D -h -V --output --config --help --version info add remove elect"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__add)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__elect)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__info)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__remove)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 5 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -2190,12 +2392,16 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__master__subcmd__start)
-            opts="-D -h -V --config --help --version"
+            opts="-D -h -V --name --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -52,6 +52,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_s
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -f -a "start" -d 'Run a master in the foreground, until SIGTERM or Ctrl-C'
+complete -c goosefs -n "__fish_goosefs_using_subcommand master; and __fish_seen_subcommand_from start" -l name -d 'Which of goosefs.masters this is; found out by host where it is not said' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and __fish_seen_subcommand_from start" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and __fish_seen_subcommand_from start" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
@@ -604,25 +605,34 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_sub
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report" -f -a "report" -d 'Report on the cluster, its capacity, its under stores or its metrics'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal" -f -a "report" -d 'Report on the cluster, its capacity, its under stores or its metrics'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal" -f -a "journal" -d 'Look after the journal'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -f -a "quorum" -d 'See and change which masters keep the journal'
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand format" -l name -d 'Which of goosefs.masters this is; found out by host where it is not said' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s y -l yes -d 'Do not ask'

@@ -13,6 +13,7 @@ mod generated;
 mod layers;
 mod load;
 mod local;
+mod masters;
 mod ns;
 mod official;
 mod ufs;

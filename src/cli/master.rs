@@ -1,6 +1,7 @@
 //! The master: start it, or make it forget everything.
 
 use super::{Global, block_on};
+use crate::core::config::Config;
 use crate::core::error::{Result, failed_precondition};
 use crate::core::runtime::{logging, signals};
 use crate::master;
@@ -18,7 +19,15 @@ pub struct Master {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Run a master in the foreground, until SIGTERM or Ctrl-C
-    Start,
+    #[command(after_help = "\
+Examples:
+  goosefs master start
+  goosefs --config three.yaml master start --name m1    one of several; see goosefs.masters")]
+    Start {
+        /// Which of goosefs.masters this is; found out by host where it is not said
+        #[arg(long)]
+        name: Option<String>,
+    },
 }
 
 impl Master {
@@ -27,11 +36,10 @@ impl Master {
     /// # Errors
     /// As [`master::run`].
     pub fn run(self, global: &Global) -> Result<ExitCode> {
-        let config = global.load()?;
+        let Action::Start { name } = self.action;
+        let config = named(global.load()?, name.as_deref())?;
         logging::start(&config.node)?;
-        match self.action {
-            Action::Start => block_on(async { master::run(config, signals::shutdown()).await })?,
-        }
+        block_on(async { master::run(config, signals::shutdown()).await })?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -45,6 +53,9 @@ pub struct Format {
     /// Do not ask
     #[arg(short = 'y', long)]
     yes: bool,
+    /// Which of goosefs.masters this is; found out by host where it is not said
+    #[arg(long)]
+    name: Option<String>,
 }
 
 impl Format {
@@ -53,7 +64,7 @@ impl Format {
     /// # Errors
     /// When nobody agreed, or the directory cannot be removed.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
-        let config = global.load()?;
+        let config = named(global.load()?, self.name.as_deref())?.for_master()?;
         let dir = config.master.journal_dir.display().to_string();
         if !self.yes && !agreed(&dir)? {
             return Err(failed_precondition("nothing was formatted: say yes, or give --yes"));
@@ -62,6 +73,11 @@ impl Format {
         println!("Formatted the master's journal in {dir}");
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The configuration of the master of that name.
+fn named(config: Config, name: Option<&str>) -> Result<Config> {
+    name.map_or(Ok(config.clone()), |name| config.and("goosefs.master.name", name))
 }
 
 /// Asks on a terminal; elsewhere nobody is there to answer.

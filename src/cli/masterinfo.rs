@@ -70,12 +70,21 @@ impl Leader {
 fn text(masters: &GetMastersResponse) -> String {
     let leader = if masters.leader.is_empty() { "none" } else { &masters.leader };
     let all: Vec<&str> = masters.masters.iter().map(|master| master.address.as_str()).collect();
-    format!("current leader master: {leader}\nAll masters: [{}]", all.join(", "))
+    let mut text = format!("current leader master: {leader}\nAll masters: [{}]", all.join(", "));
+    let silent = masters.masters.iter().filter(|master| master.role == "UNREACHABLE");
+    let silent: Vec<&str> = silent.map(|master| master.address.as_str()).collect();
+    if !silent.is_empty() {
+        text.push_str(&format!("\nNot answering: [{}]", silent.join(", ")));
+    }
+    text
 }
 
 fn value(masters: &GetMastersResponse) -> serde_json::Value {
+    let newest = masters.masters.iter().map(|master| master.applied).max().unwrap_or_default();
     let all = masters.masters.iter().map(|master| {
         serde_json::json!({
+            "name": master.name,
+            "behind": (master.role != "UNREACHABLE").then(|| newest - master.applied),
             "address": master.address,
             "role": master.role,
             "term": master.term,
@@ -106,5 +115,8 @@ mod tests {
         };
         let expected = "current leader master: m1:9200\nAll masters: [m1:9200, m2:9200]";
         assert_eq!(text(&masters), expected);
+        let mut silent = masters.clone();
+        silent.masters[1].role = "UNREACHABLE".into();
+        assert_eq!(text(&silent), format!("{expected}\nNot answering: [m2:9200]"));
     }
 }

@@ -3,8 +3,10 @@
 
 #![allow(dead_code)]
 
+mod masters;
 mod node;
 
+pub use masters::Masters;
 pub use node::Node;
 
 use std::net::TcpListener;

@@ -38,6 +38,13 @@ impl Node {
         self
     }
 
+    /// Sets a property from the next start on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let prefix = format!("-D{key}=");
+        self.args.retain(|arg| !arg.starts_with(&prefix));
+        self.args.insert(0, format!("{prefix}{value}"));
+    }
+
     /// Starts the process and waits until it listens.
     pub fn start(&mut self) {
         self.spawn();

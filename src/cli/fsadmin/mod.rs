@@ -1,5 +1,6 @@
 //! `goosefs fsadmin`: what operators ask a cluster.
 
+mod journal;
 mod report;
 
 use super::Global;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Examples:
   goosefs fsadmin report
+  goosefs fsadmin journal quorum info
   goosefs fsadmin -o json report capacity | jq '.workers[].usedBytes'")]
 pub struct FsAdmin {
     #[command(flatten)]
@@ -27,6 +29,8 @@ pub struct FsAdmin {
 enum Verb {
     /// Report on the cluster, its capacity, its under stores or its metrics
     Report(report::Report),
+    /// Look after the journal
+    Journal(journal::Journal),
 }
 
 impl FsAdmin {
@@ -35,7 +39,10 @@ impl FsAdmin {
     /// # Errors
     /// What keeps the verb from doing anything.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
-        let Verb::Report(report) = self.verb;
-        Session::run(global, self.output, async |session| report.run(session).await)
+        let verb = self.verb;
+        Session::run(global, self.output, async |session| match verb {
+            Verb::Report(report) => report.run(session).await,
+            Verb::Journal(journal) => journal.run(session).await,
+        })
     }
 }

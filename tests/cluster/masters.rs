@@ -1,0 +1,190 @@
+//! Several masters of one cluster, each a process of its own.
+
+use super::node::Node;
+use super::{eventually, free_port, goosefs, run, scratch_dir, texts};
+use goosefs::client::FileSystem;
+use goosefs::core::config::Config;
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// The masters, and what every process knows of them.
+pub struct Masters {
+    dir: PathBuf,
+    /// The processes, by number.
+    pub nodes: Vec<Node>,
+    worker: Option<Node>,
+    properties: Vec<(String, String)>,
+}
+
+/// One entry of `goosefs.masters`.
+fn entry(number: usize) -> (u16, u16, String) {
+    let (rpc, journal) = (free_port(), free_port());
+    let text = format!("name=m{number} host=127.0.0.1 rpc_port={rpc} journal_port={journal}");
+    (rpc, journal, text)
+}
+
+impl Masters {
+    /// That many masters, which have not been started.
+    pub fn new(count: usize, properties: &[(&str, &str)]) -> Masters {
+        let dir = scratch_dir();
+        let entries: Vec<_> = (0..count).map(entry).collect();
+        let all: Vec<&str> = entries.iter().map(|(_, _, text)| text.as_str()).collect();
+        let mut masters = Masters { dir, nodes: Vec::new(), worker: None, properties: Vec::new() };
+        masters.know(&all.join(","), properties);
+        for (number, (port, ..)) in entries.iter().enumerate() {
+            masters.add_node(number, *port);
+        }
+        masters
+    }
+
+    fn know(&mut self, all: &str, properties: &[(&str, &str)]) {
+        let root_ufs = self.dir.join("ufs");
+        std::fs::create_dir_all(&root_ufs).unwrap();
+        self.properties = [
+            ("masters", all.to_string()),
+            ("master.mount.table.root.ufs", root_ufs.display().to_string()),
+            ("security.login.username", "root".into()),
+            ("user.rpc.retry.max.duration", "30s".into()),
+        ]
+        .map(|(key, value)| (key.to_string(), value))
+        .into();
+        let own = properties.iter().map(|(key, value)| (key.to_string(), value.to_string()));
+        self.properties.extend(own);
+    }
+
+    fn add_node(&mut self, number: usize, port: u16) {
+        let name = format!("m{number}");
+        let mut properties = self.properties.clone();
+        properties.push(("master.web.port".into(), free_port().to_string()));
+        let command = ["master", "start", "--name", &name];
+        self.nodes.push(Node::new(&self.dir.join(&name), &command, &properties, port));
+    }
+
+    /// All of them, started, with a primary.
+    pub fn start(count: usize, properties: &[(&str, &str)]) -> Masters {
+        let mut masters = Masters::new(count, properties);
+        masters.nodes.iter_mut().for_each(Node::spawn);
+        masters.wait_for_primary();
+        masters
+    }
+
+    /// Starts a worker and waits until it is known.
+    pub fn add_worker(&mut self) {
+        let (dir, port) = (self.dir.join("worker"), free_port());
+        let mut properties = self.properties.clone();
+        properties.extend([
+            ("worker.hostname".into(), "127.0.0.1".into()),
+            ("worker.rpc.port".into(), port.to_string()),
+            ("worker.web.port".into(), free_port().to_string()),
+            ("worker.dirs".into(), format!("SSD:{}:1GB", dir.join("blocks").display())),
+        ]);
+        let mut worker = Node::new(&dir, &["worker", "start"], &properties, port);
+        worker.start();
+        self.worker = Some(worker);
+        eventually("the primary knows the worker", || {
+            let report = self.ok(&["fsadmin", "report", "-o", "json"]);
+            let report: Value = serde_json::from_str(&report).ok()?;
+            (report["liveWorkers"] == "1" || report["liveWorkers"] == 1).then_some(())
+        });
+    }
+
+    /// A configuration for the client library in this process.
+    pub fn config(&self) -> Config {
+        let properties: Vec<(&str, &str)> =
+            self.properties.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        Config::with(&properties).unwrap()
+    }
+
+    /// A client of all of them.
+    pub fn connect(&self) -> FileSystem {
+        FileSystem::connect(&self.config())
+    }
+
+    /// A client that knows only the master of that number.
+    pub fn connect_only(&self, number: usize) -> FileSystem {
+        let address = format!("127.0.0.1:{}", self.nodes[number].port);
+        let config = self.config().and("goosefs.master.rpc.addresses", &address).unwrap();
+        FileSystem::connect(&config.and("goosefs.user.rpc.retry.max.duration", "1s").unwrap())
+    }
+
+    /// Runs a command that must succeed; its standard output.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let (success, out, err) = self.run(args);
+        assert!(success, "goosefs {args:?}: {out}{err}\n{}", self.logs());
+        out
+    }
+
+    /// Runs a command; whether it succeeded, its output, what it complained of.
+    pub fn run(&self, args: &[&str]) -> (bool, String, String) {
+        let mut command = goosefs();
+        for (key, value) in &self.properties {
+            command.arg("-D").arg(format!("{key}={value}"));
+        }
+        let output = run(command.args(args).current_dir(&self.dir));
+        let (out, err) = texts(&output);
+        (output.status.success(), out, err)
+    }
+
+    /// Who is primary, as `masterinfo` says.
+    pub fn info(&self) -> Value {
+        serde_json::from_str(&self.ok(&["masterinfo", "-o", "json"])).unwrap()
+    }
+
+    /// The number of the primary, if there is one that serves.
+    pub fn primary(&self) -> Option<usize> {
+        let (success, out, _) = self.run(&["masterinfo", "-o", "json"]);
+        let info: Value = serde_json::from_str(&out).ok().filter(|_| success)?;
+        let serves = |master: &&Value| master["role"] == "PRIMARY";
+        let master = info["masters"].as_array()?.iter().find(serves)?;
+        let port: u16 = master["address"].as_str()?.rsplit(':').next()?.parse().ok()?;
+        self.nodes.iter().position(|node| node.port == port)
+    }
+
+    /// Waits until there is a primary that serves; its number.
+    pub fn wait_for_primary(&self) -> usize {
+        eventually(&format!("a primary serves: {}", self.dir.display()), || self.primary())
+    }
+
+    /// Waits until `quorum info` has these states of the masters, by name.
+    pub fn wait_for_states(&self, states: &[(&str, &str, bool)]) {
+        let what = format!("the masters are {states:?}: {}", self.dir.display());
+        eventually(&what, || {
+            let args = ["fsadmin", "journal", "quorum", "info", "-o", "json"];
+            let (success, out, _) = self.run(&args);
+            let info: Value = serde_json::from_str(&out).ok().filter(|_| success)?;
+            let members = info["members"].as_array()?;
+            let is = |&(name, role, reachable): &(&str, &str, bool)| {
+                let alike = |m: &&Value| m["name"] == name && m["role"] == role;
+                members.iter().find(alike).is_some_and(|m| m["reachable"] == reachable)
+            };
+            (members.len() == states.len() && states.iter().all(is)).then_some(())
+        });
+    }
+
+    /// The last words of all.
+    pub fn logs(&self) -> String {
+        let last = |node: &Node| {
+            let text = node.log_text();
+            let lines: Vec<&str> = text.lines().rev().take(20).collect();
+            let lines: Vec<&str> = lines.into_iter().rev().collect();
+            format!("--- {}\n{}\n", node.dir().display(), lines.join("\n"))
+        };
+        self.nodes.iter().map(last).collect()
+    }
+
+    /// Takes from a master all that it keeps; it must not run.
+    pub fn empty(&self, number: usize) {
+        std::fs::remove_dir_all(self.nodes[number].dir().join("data")).unwrap();
+    }
+}
+
+impl Drop for Masters {
+    fn drop(&mut self) {
+        self.nodes.iter_mut().chain(&mut self.worker).for_each(Node::kill);
+        if std::thread::panicking() {
+            eprintln!("{}the masters' directory is left at {}", self.logs(), self.dir.display());
+        } else {
+            std::fs::remove_dir_all(&self.dir).ok();
+        }
+    }
+}

@@ -10,6 +10,7 @@ mod disk;
 mod fs;
 mod fuse;
 mod generated;
+mod identity;
 mod layers;
 mod load;
 mod local;

@@ -10,7 +10,7 @@ use super::fill::run_blocking;
 use super::identity::Identity;
 use super::store::BlockStore;
 use crate::core::config::Config;
-use crate::core::error::{Result, failed_precondition, unavailable};
+use crate::core::error::{Error, Result, failed_precondition, unavailable};
 use crate::core::metrics::Metrics;
 use crate::core::model::{BlockId, FileId, WorkerAddress, WorkerId};
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
@@ -129,7 +129,41 @@ impl Heartbeat {
         Ok(())
     }
 
+    /// Makes sure that the blocks here are of the master's cluster, before anybody is sent to them:
+    /// another cluster counts its files from the start too, and the same ids stand for other bytes.
+    /// What is elsewhere as well is dropped where they are not; the only copies of another cluster
+    /// are left alone, and so is this one.
+    async fn join(&self) -> Result<()> {
+        let call = self.master.call(|channel| async move {
+            FileSystemClient::new(channel).check_files(v1::CheckFilesRequest::default()).await
+        });
+        let cluster = patiently(call).await?.cluster_id;
+        if cluster.is_empty() {
+            return Err(unavailable("the master does not say which cluster it is of"));
+        }
+        let (identity, store) = (self.identity.clone(), self.store.clone());
+        run_blocking(move || {
+            let mut known = store.clusters()?;
+            known.push(identity.get().cluster_id);
+            known.retain(|known| !known.is_empty());
+            let other = known.iter().find(|&known| *known != cluster);
+            if let Some(other) = other.filter(|_| store.usage().unpersisted > 0) {
+                return Err(of_another(&cluster, other));
+            }
+            if other.is_some() || known.is_empty() {
+                let dropped = store.persisted().into_iter().filter(|id| store.remove(*id)).count();
+                if dropped > 0 {
+                    tracing::warn!(blocks = dropped, "dropped: they may be of another cluster");
+                }
+            }
+            store.set_cluster(&cluster)?;
+            identity.set(|kept| kept.cluster_id = cluster)
+        })
+        .await?
+    }
+
     async fn register(&self) -> Result<WorkerId> {
+        self.join().await?;
         let id = match self.identity.get().worker_id {
             0 => self.new_id().await?,
             id => id,
@@ -270,15 +304,8 @@ impl Heartbeat {
         if answer.cluster_id.is_empty() {
             return Err(unavailable("the master does not say which cluster it is of"));
         }
-        if own.is_empty() {
-            let (identity, cluster) = (self.identity.clone(), answer.cluster_id.clone());
-            run_blocking(move || identity.set(|kept| kept.cluster_id = cluster)).await??;
-        } else if own != answer.cluster_id {
-            return Err(failed_precondition(format!(
-                "the master is of cluster {}, the blocks here are of {own}: none is dropped; empty \
-                 goosefs.worker.dirs and goosefs.worker.data.folder to move this worker",
-                answer.cluster_id
-            )));
+        if own != answer.cluster_id {
+            return Err(of_another(&answer.cluster_id, &own));
         }
         let set = |ids: Vec<i64>| ids.into_iter().map(FileId).collect::<HashSet<_>>();
         let (missing, persisted) = (set(answer.missing), set(answer.persisted));
@@ -295,6 +322,14 @@ impl Heartbeat {
         })
         .await
     }
+}
+
+fn of_another(cluster: &str, own: &str) -> Error {
+    failed_precondition(format!(
+        "the master is of cluster {cluster}, the blocks here are of {own}, some of them the only \
+         copies: none is dropped, and this worker is not used; empty goosefs.worker.dirs and \
+         goosefs.worker.data.folder to move it"
+    ))
 }
 
 /// Waits for the master, but not for ever.

@@ -107,7 +107,7 @@ impl Blocks {
         let status = self.status();
         let block = status.block(index);
         if let Some(lent) = self.context().lender.cached(block.id) {
-            return Ok(Some(lent));
+            return Ok(Some(lent).filter(|lent| lent.length == block.length));
         }
         let workers = self.context().workers().await?;
         let local = route::candidates(self.context(), &workers, &block)

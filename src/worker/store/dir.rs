@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lock                        one worker at a time
+//! cluster                     whose blocks these are; ids mean nothing elsewhere
 //! written/<xx>/<id>-<gen>     blocks that clients wrote; the only copy, until persisted
 //! filled/<xx>/<id>-<gen>      blocks read from an under store
 //! …/<id>-<gen>.pages          the page table of the block beside it
@@ -22,6 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Subdirectories blocks are spread over.
 const FAN_OUT: i64 = 256;
+/// The file with the cluster's id.
+const CLUSTER: &str = "cluster";
 /// What the file name of a page table ends with.
 const TABLE: &str = ".pages";
 
@@ -113,6 +116,34 @@ impl Dir {
             evicting: Default::default(),
             _lock: lock,
         })
+    }
+
+    /// The cluster that blocks here are of; empty where nobody has said.
+    ///
+    /// # Errors
+    /// Why that cannot be read.
+    pub fn cluster(&self) -> Result<String> {
+        match std::fs::read_to_string(self.root.join(CLUSTER)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            read => read.with_context(|| format!("reading {}", self.root.join(CLUSTER).display())),
+        }
+    }
+
+    /// Notes which cluster blocks here are of.
+    ///
+    /// # Errors
+    /// Why that cannot be written.
+    pub fn set_cluster(&self, cluster: &str) -> Result<()> {
+        if self.cluster()? == cluster {
+            return Ok(());
+        }
+        let (path, draft) = (self.root.join(CLUSTER), self.root.join("cluster.new"));
+        let write = || {
+            std::fs::write(&draft, cluster)?;
+            File::open(&draft)?.sync_all()?;
+            std::fs::rename(&draft, &path)
+        };
+        write().with_context(|| format!("writing {}", path.display()))
     }
 
     /// MEM, SSD or HDD.

@@ -122,6 +122,22 @@ impl BlockStore {
         self.blocks.read().len()
     }
 
+    /// The clusters that blocks here were of, as far as the directories say. Waits for the disks.
+    ///
+    /// # Errors
+    /// Why a directory cannot be read.
+    pub fn clusters(&self) -> Result<Vec<String>> {
+        self.dirs.iter().map(|dir| dir.cluster()).collect()
+    }
+
+    /// Notes which cluster blocks here are of. Waits for the disks.
+    ///
+    /// # Errors
+    /// Why a directory cannot be written to.
+    pub fn set_cluster(&self, cluster: &str) -> Result<()> {
+        self.dirs.iter().try_for_each(|dir| dir.set_cluster(cluster))
+    }
+
     /// How full it is.
     pub fn usage(&self) -> Usage {
         Usage {

@@ -1,9 +1,10 @@
 //! Several masters: what one acknowledged, no fault of a minority takes away.
 
 use crate::cluster::{Masters, PATIENCE, eventually};
-use goosefs::client::{CreateDirOptions, CreateOptions, FileSystem};
-use goosefs::core::error::ErrorKind;
+use goosefs::client::{CreateOptions, FileSystem};
+use goosefs::core::error::{ErrorKind, Result};
 use goosefs::core::model::{FsPath, WriteType};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,24 +16,37 @@ fn path(text: &str) -> FsPath {
     FsPath::parse(text).unwrap()
 }
 
-/// Only in the tree: what an under store did for a call that failed half-way is not the masters'.
-fn here() -> CreateDirOptions {
-    CreateDirOptions { write_type: Some(WriteType::MustCache), ..Default::default() }
-}
-
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Runtime::new().unwrap()
 }
 
 fn make(runtime: &tokio::runtime::Runtime, files: &FileSystem, name: &str) {
-    runtime.block_on(files.create_dir(&path(name), &here())).unwrap();
+    runtime.block_on(files.create_dir(&path(name), &Default::default())).unwrap();
 }
 
-/// Callers that make directories until they are stopped; what was acknowledged, and the longest time
-/// between two acknowledgements.
+/// Makes a directory; renames or deletes it again in two of three turns. What is there after that.
+async fn act(files: &FileSystem, name: &str, turn: usize) -> Result<Option<String>> {
+    files.create_dir(&path(name), &Default::default()).await?;
+    match turn % 3 {
+        0 => Ok(Some(name.into())),
+        1 => {
+            let to = format!("{name}-renamed");
+            files.rename(&path(name), &path(&to)).await?;
+            Ok(Some(to))
+        }
+        _ => {
+            files.delete(&path(name), &Default::default()).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Callers that make, rename and delete directories until they are stopped; what must be there after
+/// what was acknowledged, what must not, and the longest time that one turn took.
 struct Load {
     stop: Arc<AtomicBool>,
     acknowledged: Arc<Mutex<Vec<String>>>,
+    gone: Arc<Mutex<Vec<String>>>,
     refused: Arc<Mutex<Vec<String>>>,
     longest_ms: Arc<AtomicUsize>,
     callers: Vec<tokio::task::JoinHandle<()>>,
@@ -43,6 +57,7 @@ impl Load {
         let mut load = Load {
             stop: Arc::default(),
             acknowledged: Arc::default(),
+            gone: Arc::default(),
             refused: Arc::default(),
             longest_ms: Arc::default(),
             callers: Vec::new(),
@@ -51,14 +66,16 @@ impl Load {
             let files = masters.connect();
             let (stop, acknowledged) = (load.stop.clone(), load.acknowledged.clone());
             let (refused, longest_ms) = (load.refused.clone(), load.longest_ms.clone());
+            let gone = load.gone.clone();
             let prefix = prefix.to_string();
             load.callers.push(runtime.spawn(async move {
                 let mut turn = 0;
                 while !stop.load(Ordering::Relaxed) {
                     let name = format!("/{prefix}-{caller}-{turn}");
                     let start = Instant::now();
-                    match files.create_dir(&path(&name), &here()).await {
-                        Ok(()) => acknowledged.lock().unwrap().push(name),
+                    match act(&files, &name, turn).await {
+                        Ok(Some(name)) => acknowledged.lock().unwrap().push(name),
+                        Ok(None) => gone.lock().unwrap().push(name),
                         Err(error) => refused.lock().unwrap().push(format!("{name}: {error}")),
                     }
                     let took_ms = start.elapsed().as_millis() as usize;
@@ -80,8 +97,9 @@ impl Load {
         eventually("the callers go on", || (self.count() >= target).then_some(()));
     }
 
-    /// Stops the callers; all that was acknowledged. Nobody may have been refused.
-    fn end(self, runtime: &tokio::runtime::Runtime) -> (Vec<String>, Duration) {
+    /// Stops the callers. Nobody may have been refused, what was acknowledged must be there, and what
+    /// was deleted must not. The longest turn.
+    fn end(self, runtime: &tokio::runtime::Runtime, masters: &Masters) -> Duration {
         self.stop.store(true, Ordering::Relaxed);
         for caller in self.callers {
             runtime
@@ -92,17 +110,27 @@ impl Load {
         let refused = self.refused.lock().unwrap();
         assert!(refused.is_empty(), "{} refused, first {}", refused.len(), refused[0]);
         let names = self.acknowledged.lock().unwrap().clone();
-        (names, Duration::from_millis(self.longest_ms.load(Ordering::Relaxed) as u64))
+        let there = check(runtime, &masters.connect(), &names);
+        let gone = self.gone.lock().unwrap();
+        let back: Vec<_> = gone.iter().filter(|name| there.contains(*name)).collect();
+        assert!(back.is_empty(), "{} of {} are back, first {}", back.len(), gone.len(), back[0]);
+        let pause = Duration::from_millis(self.longest_ms.load(Ordering::Relaxed) as u64);
+        println!("{} there, {} gone, longest turn {pause:?}", names.len(), gone.len());
+        pause
     }
 }
 
-/// Every one of `names` is there.
-fn check(runtime: &tokio::runtime::Runtime, files: &FileSystem, names: &[String]) {
+/// Every one of `names` is there; what is.
+fn check(
+    runtime: &tokio::runtime::Runtime,
+    files: &FileSystem,
+    names: &[String],
+) -> HashSet<String> {
     let listed = runtime.block_on(files.list(&FsPath::root(), &Default::default())).unwrap();
-    let there: std::collections::HashSet<_> =
-        listed.iter().map(|status| status.path.to_string()).collect();
+    let there: HashSet<_> = listed.iter().map(|status| status.path.to_string()).collect();
     let lost: Vec<_> = names.iter().filter(|name| !there.contains(*name)).collect();
     assert!(lost.is_empty(), "{} of {} lost, first {}", lost.len(), names.len(), lost[0]);
+    there
 }
 
 #[test]
@@ -140,10 +168,8 @@ fn kill_of_the_primary_loses_nothing_and_callers_see_a_pause() {
             ("m2", "VOTER", true),
         ]);
     }
-    let (names, pause) = load.end(&runtime);
-    check(&runtime, &masters.connect(), &names);
+    let pause = load.end(&runtime, &masters);
     assert!(pause < Duration::from_secs(15), "a pause of {pause:?}");
-    println!("{} acknowledged, longest pause {pause:?}", names.len());
 }
 
 #[test]
@@ -176,7 +202,7 @@ fn a_minority_answers_nobody_and_goes_on_when_the_others_return() {
     let primary = masters.wait_for_primary();
     let others: Vec<usize> = (0..3).filter(|&number| number != primary).collect();
     others.iter().for_each(|&number| masters.nodes[number].kill());
-    let error = runtime.block_on(files.create_dir(&path("/e"), &here())).unwrap_err();
+    let error = runtime.block_on(files.create_dir(&path("/e"), &Default::default())).unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::DeadlineExceeded),
         "{error}"
@@ -187,7 +213,7 @@ fn a_minority_answers_nobody_and_goes_on_when_the_others_return() {
     masters.wait_for_primary();
     let files = masters.connect();
     eventually("a directory is made again", || {
-        runtime.block_on(files.create_dir(&path("/f"), &here())).ok()
+        runtime.block_on(files.create_dir(&path("/f"), &Default::default())).ok()
     });
     check(&runtime, &files, &["/d".into(), "/f".into()]);
 }
@@ -210,8 +236,7 @@ fn an_emptied_master_gets_all_from_the_others_and_is_relied_upon_again() {
     // Now the emptied one is needed for a quorum.
     masters.nodes[primary].kill();
     load.wait_for(100);
-    let (names, _) = load.end(&runtime);
-    check(&runtime, &masters.connect(), &names);
+    load.end(&runtime, &masters);
     assert!(masters.nodes[victim].log_text().contains("took over the state"), "{}", masters.logs());
 }
 
@@ -247,8 +272,7 @@ fn one_master_becomes_three_and_one_again_while_it_serves() {
     }
     masters.wait_for_states(&[("m1", "VOTER", true)]);
     load.wait_for(100);
-    let (names, _) = load.end(&runtime);
-    check(&runtime, &masters.connect(), &names);
+    load.end(&runtime, &masters);
     let (success, _, error) = masters.run(&["fsadmin", "journal", "quorum", "remove", "m9"]);
     assert!(!success && error.contains("m9"), "{error}");
 }

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tonic::{Response, Status};
 
-/// Waits between rounds of asking all masters who is primary.
+/// Waits between rounds of asking all masters who is primary. An election takes one to two seconds.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(3);
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
 /// A connection to whichever master is primary. Clones share it.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use super::{Caller, FileSystem, check_writable, missing, unexpected, write_type_
 use crate::core::error::{Context, Error, ErrorKind, Result, already_exists, invalid_argument};
 use crate::core::model::{BlockStatus, FileId, FsPath, PersistenceState, Status, WriteType};
 use crate::master::journal::entry::{
-    self, Change, CommitLocation, CompleteFile, CreateDirectory, CreateFile, CreateSymlink,
+    self, Change, CommitLocation, CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Delete,
     Outcome, Ownership, SetAttributes, Target,
 };
 use crate::master::stores::{CALL_DEADLINE, within};
@@ -160,41 +160,62 @@ impl FileSystem {
         path: &FsPath,
         new: NewDirectory,
     ) -> Result<()> {
-        if self.repeated(caller)?.is_some() || path.is_root() && new.allow_exists {
+        if path.is_root() && new.allow_exists {
             return Ok(());
         }
         let _shared = self.locks.shared(path).await?;
+        let persisted = self.is_through_here(path, new.write_type, new.default_write_type)?;
+        if self.repeated(caller)?.is_some() {
+            // Only the tree's part of it is known to have been done.
+            return if persisted { self.persist_directory(path).await } else { Ok(()) };
+        }
         let found = self.find(path, Freshness::Known).await?;
         if let Some(found) = &found
             && !(found.folder && new.allow_exists)
         {
             return Err(already_exists(format!("path {path} already exists")));
         }
-        let persisted = self.is_through_here(path, new.write_type, new.default_write_type)?;
-        if found.is_some_and(|found| found.is_persisted() || !persisted) {
-            return Ok(());
+        if found.is_some() {
+            return if persisted { self.persist_directory(path).await } else { Ok(()) };
         }
         check_writable(&self.resolve(path)?.mount, path)?;
         self.permit_parent(caller, path)?;
         self.check_parent(path, new.recursive)?;
-        let ownership = self.ownership(caller, new.mode.unwrap_or(0o755));
-        if persisted {
-            self.create_below(path, &ownership).await?;
-        }
+        // The tree first: a master killed before the store has it too leaves a directory of the
+        // tree's own, and the caller who tries again is known by its operation's id.
         let change = CreateDirectory {
             path: path.clone(),
-            ownership,
+            ownership: self.ownership(caller, new.mode.unwrap_or(0o755)),
             parents_mode: new.recursive.then_some(0o755),
             allow_exists: new.allow_exists,
-            persisted,
+            persisted: false,
             xattrs: BTreeMap::new(),
         };
-        let outcome = self.commit_for(caller, Change::CreateDirectory(change)).await?;
-        if persisted && matches!(outcome, Outcome::Existed(_)) {
-            self.mark_persisted(path).await?;
-        }
+        let made = self.commit_for(caller, Change::CreateDirectory(change)).await?;
         self.sync.appeared(path);
-        Ok(())
+        if !persisted {
+            return Ok(());
+        }
+        let below = self.persist_directory(path).await;
+        if below.is_err()
+            && let Outcome::Created(id) = made
+        {
+            // Nothing is left of what did not work; should this fail too, an empty directory is.
+            let delete = Delete { path: path.clone(), id: Some(id), recursive: false };
+            self.commit(Change::Delete(delete)).await.ok();
+        }
+        below
+    }
+
+    /// Makes a directory of the tree in its under store too, if that does not have it.
+    pub(super) async fn persist_directory(&self, path: &FsPath) -> Result<()> {
+        let Some(status) = self.peek(path)? else { return Err(missing(path)) };
+        if status.is_persisted() {
+            return Ok(());
+        }
+        let Status { owner, group, mode, .. } = status;
+        self.create_below(path, &Ownership { owner, group, mode }).await?;
+        self.mark_persisted(path).await
     }
 
     /// Notes that the under store has the directory at `path` and all above it.

@@ -26,6 +26,11 @@ impl FileSystem {
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }
+        let removed = self.remove_now(caller, path, removal).await;
+        self.unless_repeated(caller, removed)
+    }
+
+    async fn remove_now(&self, caller: &Caller, path: &FsPath, removal: Removal) -> Result<()> {
         let freshness = if removal.here_only { Freshness::Here } else { Freshness::Known };
         let status = self.find(path, freshness).await?.ok_or_else(|| missing(path))?;
         self.check_no_mount(path, "deleted")?;
@@ -92,13 +97,16 @@ impl FileSystem {
     /// Deletes from the under store and from the tree.
     async fn remove_both(&self, caller: &Caller, path: &FsPath, removal: Removal) -> Result<()> {
         let alone = self.locks.exclusive(std::slice::from_ref(path)).await?;
+        if self.repeated(caller)?.is_some() {
+            return Ok(());
+        }
         // Whoever held the path before us may have changed it.
         let status = self.peek(path)?.ok_or_else(|| missing(path))?;
         if status.folder && !removal.recursive {
             self.check_empty(path)?;
         }
         let intent = Intent::Delete { path: path.clone(), id: status.id, folder: status.folder };
-        self.intend(&intent).await?;
+        self.intend(caller, &intent).await?;
         if let Err(error) = self.carry_out_below(&intent).await {
             self.forget(&intent).await?;
             drop(alone);

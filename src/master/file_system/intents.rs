@@ -5,10 +5,10 @@
 //! serves anybody, and carries the operation through. It always goes forward. Every step can be
 //! made twice, and the inode's id says whether the tree's part has been done.
 
-use super::FileSystem;
-use crate::core::error::{ErrorKind, Result};
+use super::{Caller, FileSystem};
+use crate::core::error::{ErrorKind, Result, unavailable};
 use crate::core::model::{FileId, FsPath};
-use crate::master::journal::entry::{Change, Delete, Rename};
+use crate::master::journal::entry::{Change, Delete, OperationId, Rename};
 use crate::master::locks::Guard;
 use crate::master::stores::within;
 use serde::{Deserialize, Serialize};
@@ -46,9 +46,10 @@ impl Intent {
 }
 
 impl FileSystem {
-    /// Notes that an operation begins.
-    pub(super) async fn intend(&self, intent: &Intent) -> Result<()> {
-        let value = postcard::to_stdvec(intent).expect("paths and numbers can be encoded");
+    /// Notes that an operation of the caller's begins.
+    pub(super) async fn intend(&self, caller: &Caller, intent: &Intent) -> Result<()> {
+        let begun = (intent, caller.operation);
+        let value = postcard::to_stdvec(&begun).expect("paths and numbers can be encoded");
         self.put_record(TABLE, &intent.id().0.to_be_bytes(), value).await
     }
 
@@ -59,6 +60,10 @@ impl FileSystem {
 
     /// The under store's part of an intent.
     pub(super) async fn carry_out_below(&self, intent: &Intent) -> Result<()> {
+        if !self.journal.is_primary() {
+            // The next one carries it out, and may have done so already.
+            return Err(unavailable("this master is not the primary any more: try again"));
+        }
         let (at, folder) = match intent {
             Intent::Delete { path, folder, .. } => (path, *folder),
             Intent::Rename { from, folder, .. } => (from, *folder),
@@ -85,21 +90,23 @@ impl FileSystem {
     /// When the journal cannot be read.
     pub async fn recover(&self) -> Result<()> {
         for (key, value) in self.records(TABLE)? {
-            let Ok(intent) = postcard::from_bytes::<Intent>(&value) else {
+            let begun = postcard::from_bytes::<(Intent, Option<OperationId>)>(&value);
+            let Ok((intent, operation)) = begun else {
                 tracing::error!("an operation in the journal makes no sense; it is left out");
                 self.delete_record(TABLE, &key).await?;
                 continue;
             };
             let guard = self.locks.exclusive(&intent.paths()).await?;
-            let files = self.clone();
-            self.group.spawn_until_stop("intent", async move { files.finish(intent, guard).await });
+            let (files, caller) = (self.clone(), Caller { operation, ..Caller::master() });
+            let finish = async move { files.finish(&caller, intent, guard).await };
+            self.group.spawn_until_stop("intent", finish);
         }
         Ok(())
     }
 
-    async fn finish(&self, intent: Intent, _guard: Guard) {
+    async fn finish(&self, caller: &Caller, intent: Intent, _guard: Guard) {
         loop {
-            match self.try_finish(&intent).await {
+            match self.try_finish(caller, &intent).await {
                 Ok(()) => {
                     tracing::info!(?intent, "finished what was begun before the restart");
                     return;
@@ -110,7 +117,8 @@ impl FileSystem {
         }
     }
 
-    async fn try_finish(&self, intent: &Intent) -> Result<()> {
+    /// Does what is left of it, as the caller's operation: whoever repeats that finds it done.
+    async fn try_finish(&self, caller: &Caller, intent: &Intent) -> Result<()> {
         let at = match intent {
             Intent::Delete { path, .. } => path,
             Intent::Rename { from, .. } => from,
@@ -128,7 +136,7 @@ impl FileSystem {
                 }
                 Intent::Rename { from, to, .. } => Change::Rename(Rename { from, to }),
             };
-            match self.commit(change).await {
+            match self.commit_for(caller, change).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 other => drop(other?),
             }

@@ -155,6 +155,19 @@ impl FileSystem {
         }
     }
 
+    /// What a retry fails with is nothing to tell if the first attempt was carried out meanwhile: an
+    /// earlier primary had begun it, say, and this one has just finished it.
+    pub(in crate::master) fn unless_repeated(
+        &self,
+        caller: &Caller,
+        result: Result<()>,
+    ) -> Result<()> {
+        match result {
+            Err(_) if self.repeated(caller)?.is_some() => Ok(()),
+            result => result,
+        }
+    }
+
     /// What is known of a path, without asking the under store.
     ///
     /// # Errors

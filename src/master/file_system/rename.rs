@@ -19,6 +19,11 @@ impl FileSystem {
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }
+        let renamed = self.rename_now(caller, from, to).await;
+        self.unless_repeated(caller, renamed)
+    }
+
+    async fn rename_now(&self, caller: &Caller, from: &FsPath, to: &FsPath) -> Result<()> {
         self.check_rename(from, to)?;
         let source = self.find(from, Freshness::Known).await?.ok_or_else(|| missing(from))?;
         self.permit_parent(caller, from)?;
@@ -26,6 +31,9 @@ impl FileSystem {
         // Alone also where only the tree changes: nobody is to create the destination in the under
         // store between our look and the entry.
         let _alone = self.locks.exclusive(&[from.clone(), to.clone()]).await?;
+        if self.repeated(caller)?.is_some() {
+            return Ok(());
+        }
         self.check_destination(to).await?;
         match self.peek(from)?.ok_or_else(|| missing(from))? {
             now if now.id != source.id => Err(missing(from)),
@@ -85,7 +93,7 @@ impl FileSystem {
         self.make_parent_below(to).await?;
         let (from, id, folder) = (source.path.clone(), source.id, source.folder);
         let intent = Intent::Rename { from: from.clone(), to: to.clone(), id, folder };
-        self.intend(&intent).await?;
+        self.intend(caller, &intent).await?;
         if let Err(error) = self.carry_out_below(&intent).await {
             self.forget(&intent).await?;
             return Err(error.context(format!("renaming {from} to {to}")));
@@ -104,13 +112,10 @@ impl FileSystem {
     /// The destination's parent may exist in the cache only.
     async fn make_parent_below(&self, to: &FsPath) -> Result<()> {
         let Some(parent) = to.parent() else { return Ok(()) };
-        let status = self.here(&parent)?;
-        if status.is_persisted() || status.mount_point || parent.is_root() {
+        if parent.is_root() || self.here(&parent)?.mount_point {
             return Ok(());
         }
-        let Status { owner, group, mode, .. } = status;
-        self.create_below(&parent, &Ownership { owner, group, mode }).await?;
-        self.mark_persisted(&parent).await
+        self.persist_directory(&parent).await
     }
 
     /// A store that renames by copying may give the copy another version. The bytes are the same,

@@ -197,10 +197,12 @@ impl FileSystem {
             return Ok(());
         }
         let below = self.persist_directory(path).await;
-        if below.is_err()
+        // What may work when the caller tries again is left for that. Of what cannot, nothing is;
+        // should this fail too, an empty directory is.
+        if let Err(error) = &below
+            && !error.kind().is_transient()
             && let Outcome::Created(id) = made
         {
-            // Nothing is left of what did not work; should this fail too, an empty directory is.
             let delete = Delete { path: path.clone(), id: Some(id), recursive: false };
             self.commit(Change::Delete(delete)).await.ok();
         }

@@ -119,13 +119,16 @@ impl FileSystem {
         let delete = Delete { path: path.clone(), id: Some(status.id), recursive: true };
         let gone = self.commit_for(caller, Change::Delete(delete));
         let (gone, forgotten) = tokio::join!(biased; gone, self.forget(&intent));
-        match gone {
+        let gone = match gone {
             // A sync saw that it had vanished before we came to say so.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            other => drop(other?),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other.map(drop),
+        };
+        if let Err(error) = gone.and(forgotten) {
+            return Err(self.finish_later(caller, intent, alone, error));
         }
         self.sync.appeared(path);
-        forgotten
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 //! made twice, and the inode's id says whether the tree's part has been done.
 
 use super::{Caller, FileSystem};
-use crate::core::error::{ErrorKind, Result, unavailable};
+use crate::core::error::{Error, ErrorKind, Result, unavailable};
 use crate::core::model::{FileId, FsPath};
 use crate::master::journal::entry::{Change, Delete, OperationId, Rename};
 use crate::master::locks::Guard;
@@ -19,7 +19,7 @@ const TABLE: &str = "intents";
 /// How long a store may take to delete or rename a whole directory.
 const LONG_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// How long an unfinished intent rests before it is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+const RETRY: Duration = Duration::from_secs(1);
 
 /// An operation on the tree and an under store. Kept in the journal: append variants, change none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,11 +104,29 @@ impl FileSystem {
         Ok(())
     }
 
+    /// The store's part of an operation is done, and the tree's has failed: goes on with it, holding
+    /// its paths, so that whoever tries again finds it done, if that can help. Gives back the error for
+    /// the caller.
+    pub(super) fn finish_later(
+        &self,
+        caller: &Caller,
+        intent: Intent,
+        guard: Guard,
+        error: Error,
+    ) -> Error {
+        if error.kind().is_transient() {
+            let (files, caller) = (self.clone(), caller.clone());
+            let finish = async move { files.finish(&caller, intent, guard).await };
+            self.group.spawn_until_stop("intent", finish);
+        }
+        error
+    }
+
     async fn finish(&self, caller: &Caller, intent: Intent, _guard: Guard) {
         loop {
             match self.try_finish(caller, &intent).await {
                 Ok(()) => {
-                    tracing::info!(?intent, "finished what was begun before the restart");
+                    tracing::info!(?intent, "finished what was begun before");
                     return;
                 }
                 Err(error) => tracing::warn!(?intent, %error, "not finished yet"),

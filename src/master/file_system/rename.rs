@@ -5,7 +5,8 @@ use super::intents::Intent;
 use super::{Caller, FileSystem, check_writable, missing};
 use crate::core::error::{Error, ErrorKind, Result, already_exists, invalid_argument};
 use crate::core::model::{FsPath, Status};
-use crate::master::journal::entry::{Attributes, Change, Ownership, Rename, SetAttributes, Target};
+use crate::master::journal::entry::{Attributes, Change, Rename, SetAttributes, Target};
+use crate::master::locks::Guard;
 use crate::master::stores::{CALL_DEADLINE, within};
 use crate::master::sync::Freshness;
 
@@ -30,14 +31,14 @@ impl FileSystem {
         self.permit_parent(caller, to)?;
         // Alone also where only the tree changes: nobody is to create the destination in the under
         // store between our look and the entry.
-        let _alone = self.locks.exclusive(&[from.clone(), to.clone()]).await?;
+        let alone = self.locks.exclusive(&[from.clone(), to.clone()]).await?;
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }
         self.check_destination(to).await?;
         match self.peek(from)?.ok_or_else(|| missing(from))? {
             now if now.id != source.id => Err(missing(from)),
-            now if is_below(&now) => self.rename_both(caller, &now, to).await,
+            now if is_below(&now) => self.rename_both(caller, &now, to, alone).await,
             _ => self.rename_here(caller, from, to).await,
         }?;
         self.sync.moved();
@@ -85,7 +86,13 @@ impl FileSystem {
         self.commit_for(caller, Change::Rename(rename)).await.map(drop)
     }
 
-    async fn rename_both(&self, caller: &Caller, source: &Status, to: &FsPath) -> Result<()> {
+    async fn rename_both(
+        &self,
+        caller: &Caller,
+        source: &Status,
+        to: &FsPath,
+        alone: Guard,
+    ) -> Result<()> {
         if !source.folder && !source.completed {
             let text = format!("file {} is incomplete: it is being written", source.path);
             return Err(Error::new(ErrorKind::Incomplete, text));
@@ -101,8 +108,9 @@ impl FileSystem {
         let rename = Change::Rename(Rename { from, to: to.clone() });
         let renamed = self.commit_for(caller, rename);
         let (renamed, forgotten) = tokio::join!(biased; renamed, self.forget(&intent));
-        renamed?;
-        forgotten?;
+        if let Err(error) = renamed.and(forgotten) {
+            return Err(self.finish_later(caller, intent, alone, error));
+        }
         if !folder {
             self.follow_version(source, to).await;
         }

@@ -36,6 +36,8 @@ const DOT_DOT: u64 = 2;
 const LAST_CLOSE: Duration = Duration::from_millis(500);
 /// Closing a file that is read tells us nothing.
 const QUIET: FopenFlags = FopenFlags::FOPEN_NOFLUSH;
+/// What copying programs are told to read at a time: each read of theirs is a call to the kernel.
+const PREFERRED_READ: u32 = 1 << 20;
 /// The unit of the figures of statfs.
 const UNIT: u64 = 4096;
 
@@ -211,7 +213,7 @@ fn attr(of: &Attributes) -> FileAttr {
         uid: of.uid,
         gid: of.gid,
         rdev: 0,
-        blksize: UNIT as u32,
+        blksize: PREFERRED_READ,
         flags: 0,
     }
 }

@@ -1,21 +1,11 @@
 //! `goosefs getConf` and `goosefs checkConf`.
 
 use super::Global;
+use super::print::{Format, Output};
 use crate::core::config::{Config, all_settings};
 use crate::core::error::Result;
 use crate::core::model::mount::is_secret;
-use clap::ValueEnum;
 use std::process::ExitCode;
-
-/// How a listing is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// `name=value` lines.
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
-}
 
 /// Print the value of a property, or of all
 #[derive(clap::Args, Debug)]
@@ -30,9 +20,8 @@ pub struct GetConf {
     /// Say where each value comes from
     #[arg(long)]
     source: bool,
-    /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    #[command(flatten)]
+    format: Output,
 }
 
 impl GetConf {
@@ -57,7 +46,7 @@ impl GetConf {
         for name in names {
             let value = config.get(name)?;
             let (text, source) = (shown(name, value.text), value.source.to_string());
-            match (self.output, self.source) {
+            match (self.format.output, self.source) {
                 (Format::Json, true) => {
                     let entry = serde_json::json!({ "value": text, "source": source });
                     object.insert(name.clone(), entry);
@@ -65,11 +54,11 @@ impl GetConf {
                 (Format::Json, false) => {
                     object.insert(name.clone(), text.into());
                 }
-                (Format::Text, true) => println!("{name}={text} ({source})"),
-                (Format::Text, false) => println!("{name}={text}"),
+                (Format::Table, true) => println!("{name}={text} ({source})"),
+                (Format::Table, false) => println!("{name}={text}"),
             }
         }
-        if self.output == Format::Json {
+        if self.format.output == Format::Json {
             println!("{}", serde_json::Value::Object(object));
         }
         Ok(ExitCode::SUCCESS)

@@ -77,7 +77,10 @@ impl Format {
 
 /// The configuration of the master of that name.
 fn named(config: Config, name: Option<&str>) -> Result<Config> {
-    name.map_or(Ok(config.clone()), |name| config.and("goosefs.master.name", name))
+    match name {
+        Some(name) => config.and("goosefs.master.name", name),
+        None => Ok(config),
+    }
 }
 
 /// Asks on a terminal; elsewhere nobody is there to answer.

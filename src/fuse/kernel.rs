@@ -97,17 +97,33 @@ impl Kernel {
             let made = register(&reply, &lent);
             self.backings.open(ino, made)
         });
-        match mode {
-            Some(backing) => reply_passthrough(reply, &backing),
-            None => match self.posix.open_now(ino) {
-                Some(Ok(opened)) => self.reply_read(opened, reply),
-                _ => {
-                    self.backings.release(ino);
-                    return Some(reply);
-                }
-            },
-        }
+        let Some(backing) = mode else {
+            self.backings.release(ino);
+            return Some(reply);
+        };
+        reply_passthrough(reply, &backing);
         None
+    }
+
+    /// Answers with the directory `ino` from `offset` on: `fill` puts it into the reply, `send` ends it.
+    fn list<R: Send + 'static>(
+        &self,
+        name: &'static str,
+        (ino, offset): (u64, u64),
+        reply: R,
+        fill: Fill<R>,
+        send: fn(R, Answer<()>),
+    ) {
+        if offset == 0 {
+            self.look_ahead(ino);
+        }
+        let now = self.posix.listing_now(ino).map(Ok);
+        let ask = move |posix: Arc<Posix>| async move { posix.listing(ino).await };
+        let context = (reply, self.posix.clone(), (ino, offset), fill, send);
+        self.answer(name, now, ask, context, |(mut reply, posix, at, fill, send), answer| {
+            let filled = answer.map(|listing| fill(&posix, at, &listing, &mut reply));
+            send(reply, filled);
+        });
     }
 
     /// Lists what a walk would ask for after `ino`.
@@ -159,7 +175,7 @@ fn reply_passthrough(reply: ReplyOpen, backing: &BackingId) {
 }
 
 /// Makes a block's file known to the kernel; none where it cannot use that file.
-fn register(reply: &ReplyOpen, block: &LentBlock) -> Option<fuser::BackingId> {
+fn register(reply: &ReplyOpen, block: &LentBlock) -> Option<BackingId> {
     reply
         .open_backing(&block.file)
         .inspect_err(|error| tracing::debug!(%error, "no passthrough for a block's file"))
@@ -601,20 +617,9 @@ impl Filesystem for Kernel {
         offset: u64,
         reply: ReplyDirectory,
     ) {
-        if offset == 0 {
-            self.look_ahead(ino.0);
-        }
-        let now = self.posix.listing_now(ino.0).map(Ok);
-        let ask = move |posix: Arc<Posix>| async move { posix.listing(ino.0).await };
-        let context = (reply, self.posix.clone(), ino.0, offset);
-        self.answer("readdir", now, ask, context, |(mut reply, posix, ino, offset), answer| {
-            match answer {
-                Ok(listing) => {
-                    fill(&posix, ino, offset, &listing, &mut reply);
-                    reply.ok();
-                }
-                Err(errno) => reply.error(number(errno)),
-            }
+        self.list("readdir", (ino.0, offset), reply, fill, |reply, filled| match filled {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(number(errno)),
         });
     }
 
@@ -626,20 +631,9 @@ impl Filesystem for Kernel {
         offset: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        if offset == 0 {
-            self.look_ahead(ino.0);
-        }
-        let now = self.posix.listing_now(ino.0).map(Ok);
-        let ask = move |posix: Arc<Posix>| async move { posix.listing(ino.0).await };
-        let context = (reply, self.posix.clone(), ino.0, offset);
-        self.answer("readdirplus", now, ask, context, |(mut reply, posix, ino, offset), answer| {
-            match answer {
-                Ok(listing) => {
-                    fill_plus(&posix, ino, offset, &listing, &mut reply);
-                    reply.ok();
-                }
-                Err(errno) => reply.error(number(errno)),
-            }
+        self.list("readdirplus", (ino.0, offset), reply, fill_plus, |reply, filled| match filled {
+            Ok(()) => reply.ok(),
+            Err(errno) => reply.error(number(errno)),
         });
     }
 
@@ -695,8 +689,11 @@ impl Filesystem for Kernel {
     }
 }
 
+/// Puts a directory, by its number, into a reply, from a place on.
+type Fill<R> = fn(&Posix, (u64, u64), &Listing, &mut R);
+
 /// Fills a reply with the entries after the cookie `offset`.
-fn fill(posix: &Posix, ino: u64, offset: u64, listing: &Listing, reply: &mut ReplyDirectory) {
+fn fill(posix: &Posix, (ino, offset): (u64, u64), listing: &Listing, reply: &mut ReplyDirectory) {
     let directory = FileType::Directory;
     let full = offset < DOT && reply.add(INodeNo(ino), DOT, directory, ".")
         || offset < DOT_DOT && reply.add(INodeNo(posix.parent(ino)), DOT_DOT, directory, "..");
@@ -714,8 +711,7 @@ fn fill(posix: &Posix, ino: u64, offset: u64, listing: &Listing, reply: &mut Rep
 /// The same with what stat(2) tells of each. The kernel holds a reference to each from then on.
 fn fill_plus(
     posix: &Posix,
-    ino: u64,
-    offset: u64,
+    (ino, offset): (u64, u64),
     listing: &Listing,
     reply: &mut ReplyDirectoryPlus,
 ) {

@@ -85,19 +85,19 @@ pub async fn run(
 ) -> Result<()> {
     let config = config.for_master()?;
     // Taken before the journal is opened, which may wait for others.
-    let mut sockets = Some(Sockets::bind(&config).await?);
+    let mut sockets = Sockets::bind(&config).await?;
     let journal = Journal::open(&config.master).await.context("opening the journal")?;
     let shutdown = shutdown.shared();
     let result = loop {
-        let bound = match sockets.take() {
-            Some(bound) => bound,
-            None => Sockets::bind(&config).await?,
-        };
-        match serve(&config, &journal, bound, shutdown.clone()).await {
+        match serve(&config, &journal, sockets, shutdown.clone()).await {
             Ok(End::Deposed) => tracing::info!("no longer primary: beginning anew as a standby"),
             Ok(End::Told) => break Ok(()),
             Err(error) => break Err(error),
         }
+        sockets = match Sockets::bind(&config).await {
+            Ok(sockets) => sockets,
+            Err(error) => break Err(error),
+        };
     };
     let failure = journal.failure();
     let closed = journal.close().await;

@@ -3,10 +3,9 @@
 
 use crate::core::error::{Context, Result, invalid_argument};
 use crate::core::model::WorkerId;
+use crate::core::runtime::files;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The file in the worker's data folder.
@@ -76,15 +75,9 @@ impl Identity {
         Ok(())
     }
 
-    fn write(&self, kept: &Kept) -> Result<()> {
+    fn write(&self, kept: &Kept) -> std::io::Result<()> {
         let bytes = serde_json::to_vec(kept).expect("an identity is valid JSON");
-        let new = self.folder.join("identity.new");
-        let mut file = File::create(&new)?;
-        file.write_all(&bytes)?;
-        file.sync_data()?;
-        std::fs::rename(&new, self.folder.join(FILE))?;
-        File::open(&self.folder)?.sync_all()?;
-        Ok(())
+        files::replace(&self.folder.join(FILE), &bytes)
     }
 }
 

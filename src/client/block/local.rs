@@ -6,6 +6,7 @@
 //! memory are read on the spot; where the disk would make us wait, a thread for waiting does it.
 
 use super::super::context::Context;
+use crate::core::config::host_name;
 use crate::core::error::{Context as _, Result, data_loss, internal};
 use crate::core::model::{BlockId, WorkerInfo};
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
@@ -245,8 +246,7 @@ pub(in super::super) fn is_local(host: &str) -> bool {
     match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         // Only an address of this machine can be bound.
         Ok(address) => address.is_loopback() || UdpSocket::bind((address, 0)).is_ok(),
-        Err(_) => std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .is_ok_and(|own| own.trim().eq_ignore_ascii_case(host)),
+        Err(_) => host_name().is_some_and(|own| own.eq_ignore_ascii_case(host)),
     }
 }
 

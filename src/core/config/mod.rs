@@ -297,8 +297,7 @@ impl Config {
         }
         let mut hosts = vec![self.master.hostname.clone()];
         hosts.extend(["POD_NAME", "HOSTNAME"].iter().filter_map(|name| std::env::var(name).ok()));
-        let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        hosts.push(own.trim().to_string());
+        hosts.extend(host_name());
         let own = masters.own(&self.master.name, &hosts)?.clone();
         let mut config = self.clone();
         // Several may be on this host: each has its page beside its services.
@@ -347,6 +346,12 @@ fn state_home() -> String {
     std::env::var("XDG_STATE_HOME").unwrap_or_else(|_| {
         format!("{}/.local/state", std::env::var("HOME").unwrap_or_else(|_| "/tmp".into()))
     })
+}
+
+/// The name of this host, as its kernel has it.
+pub fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_string()).filter(|name| !name.is_empty())
 }
 
 /// The user this process runs as, by name where the environment tells it.

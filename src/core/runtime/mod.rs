@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod duty;
+pub mod files;
 pub mod group;
 pub mod limits;
 pub mod logging;

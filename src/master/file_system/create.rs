@@ -165,17 +165,14 @@ impl FileSystem {
         }
         let _shared = self.locks.shared(path).await?;
         let persisted = self.is_through_here(path, new.write_type, new.default_write_type)?;
-        if self.repeated(caller)?.is_some() {
-            // Only the tree's part of it is known to have been done.
-            return if persisted { self.persist_directory(path).await } else { Ok(()) };
-        }
-        let found = self.find(path, Freshness::Known).await?;
-        if let Some(found) = &found
-            && !(found.folder && new.allow_exists)
-        {
-            return Err(already_exists(format!("path {path} already exists")));
-        }
-        if found.is_some() {
+        // Of an operation that is repeated, only the tree's part is known to have been done.
+        let there = self.repeated(caller)?.is_some()
+            || match self.find(path, Freshness::Known).await? {
+                Some(found) if found.folder && new.allow_exists => true,
+                Some(_) => return Err(already_exists(format!("path {path} already exists"))),
+                None => false,
+            };
+        if there {
             return if persisted { self.persist_directory(path).await } else { Ok(()) };
         }
         check_writable(&self.resolve(path)?.mount, path)?;

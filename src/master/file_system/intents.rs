@@ -97,9 +97,7 @@ impl FileSystem {
                 continue;
             };
             let guard = self.locks.exclusive(&intent.paths()).await?;
-            let (files, caller) = (self.clone(), Caller { operation, ..Caller::master() });
-            let finish = async move { files.finish(&caller, intent, guard).await };
-            self.group.spawn_until_stop("intent", finish);
+            self.spawn_finish(Caller { operation, ..Caller::master() }, intent, guard);
         }
         Ok(())
     }
@@ -115,11 +113,15 @@ impl FileSystem {
         error: Error,
     ) -> Error {
         if error.kind().is_transient() {
-            let (files, caller) = (self.clone(), caller.clone());
-            let finish = async move { files.finish(&caller, intent, guard).await };
-            self.group.spawn_until_stop("intent", finish);
+            self.spawn_finish(caller.clone(), intent, guard);
         }
         error
+    }
+
+    fn spawn_finish(&self, caller: Caller, intent: Intent, guard: Guard) {
+        let files = self.clone();
+        let finish = async move { files.finish(&caller, intent, guard).await };
+        self.group.spawn_until_stop("intent", finish);
     }
 
     async fn finish(&self, caller: &Caller, intent: Intent, _guard: Guard) {

@@ -15,6 +15,7 @@
 use super::raft::{LogId, RaftEntry, Types, Vote};
 use super::segment::{self, HEADER, Position};
 use crate::core::error::{Context, Result, data_loss, internal, unavailable};
+use crate::core::runtime::files;
 use openraft::storage::IOFlushed;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -610,14 +611,9 @@ const META: &str = "vote";
 
 /// Replaces the vote file as a whole: after a crash it is the old one or the new one.
 fn write_meta(dir: &Path, meta: &[u8]) -> io::Result<()> {
-    let new = dir.join("vote.new");
     let mut bytes = crc32c::crc32c(meta).to_le_bytes().to_vec();
     bytes.extend_from_slice(meta);
-    let file = File::create(&new)?;
-    file.write_all_at(&bytes, 0)?;
-    file.sync_all()?;
-    std::fs::rename(&new, dir.join(META))?;
-    File::open(dir)?.sync_all()
+    files::replace(&dir.join(META), &bytes)
 }
 
 fn read_meta(dir: &Path) -> Result<Meta> {

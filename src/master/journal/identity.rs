@@ -5,9 +5,8 @@
 //! one had acknowledged. The primary takes it in as somebody new, in the place of the one it was.
 
 use crate::core::error::{Context, Result, failed_precondition, invalid_argument};
+use crate::core::runtime::files;
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 /// The file in the journal's directory.
@@ -63,12 +62,8 @@ impl Identity {
     }
 
     fn write(&self, dir: &Path) -> std::io::Result<()> {
-        let new = dir.join("identity.new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(self).expect("an identity is valid JSON"))?;
-        file.sync_all()?;
-        std::fs::rename(&new, dir.join(FILE))?;
-        File::open(dir)?.sync_all()
+        let bytes = serde_json::to_vec(self).expect("an identity is valid JSON");
+        files::replace(&dir.join(FILE), &bytes)
     }
 }
 

@@ -510,7 +510,9 @@ async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> 
     }
     // The state first: opening it locks it, and a log that another master is writing looks torn.
     let state = State::open(&state_dir, options.memory)?;
-    let pending = options.dir.join(raft::PENDING);
+    let least = APPLY_RESERVE.0.min(options.reserve.0);
+    let space = raft::Space { dir: state_dir, least, stopping: stopping.clone() };
+    let pending = space.pending_image();
     if pending.exists() {
         tracing::warn!("taking over the state of another master was interrupted: once more");
         raft::install_pending(&state, &pending)?;
@@ -532,8 +534,6 @@ async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> 
         ..Default::default()
     };
     let config = config.validate().map_err(|e| internal(e.to_string()))?;
-    let least = APPLY_RESERVE.0.min(options.reserve.0);
-    let space = raft::Space { dir: state_dir, least, stopping: stopping.clone() };
     let machine = Machine::new(state.clone(), space)?;
     let raft = Raft::new(identity.id, Arc::new(config), Network, log.clone(), machine).await;
     let raft = raft.map_err(|e| {

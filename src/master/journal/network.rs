@@ -25,6 +25,8 @@ use tonic::{Code, Response, Status};
 
 /// How long a connection may take to come about.
 const CONNECT: Duration = Duration::from_millis(500);
+/// How long a connection may be silent before it is tried, and how long that may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long another master may take to say that it heard us.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long another master may take to write entries: its disk may be slow.
@@ -36,22 +38,17 @@ pub const MAX_MESSAGE: usize = 128 << 20;
 /// Frames of an image on their way at a time.
 const FRAMES: usize = 4;
 
-/// A channel to the journal at `address`; it connects when it is first used, and again when it is
-/// lost. None for what is no address.
-pub fn channel(address: &str) -> Option<Channel> {
+/// A client of the journal at `address`; it connects when it is first used, and again when the
+/// connection is lost. None for what is no address.
+pub fn client(address: &str) -> Option<QuorumClient<Channel>> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).ok()?;
     let endpoint = endpoint
         .connect_timeout(CONNECT)
         .tcp_nodelay(true)
-        .http2_keep_alive_interval(Duration::from_secs(5))
-        .keep_alive_timeout(Duration::from_secs(5))
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
         .keep_alive_while_idle(true);
-    Some(endpoint.connect_lazy())
-}
-
-/// A client of the journal at `address`; none for what is no address.
-pub fn client(address: &str) -> Option<QuorumClient<Channel>> {
-    let client = QuorumClient::new(channel(address)?);
+    let client = QuorumClient::new(endpoint.connect_lazy());
     Some(client.max_decoding_message_size(MAX_MESSAGE).max_encoding_message_size(MAX_MESSAGE))
 }
 

@@ -11,16 +11,19 @@ use super::raft::Node;
 use super::{Inner, Journal, SETTLE, stopped};
 use crate::core::config::MasterAddress;
 use crate::core::error::{
-    Context, Error, ErrorKind, Result, already_exists, deadline_exceeded, failed_precondition,
-    not_found, unavailable,
+    Context, Error, Result, already_exists, deadline_exceeded, failed_precondition, not_found,
+    unavailable,
 };
 use crate::core::proto::v1;
+use crate::core::proto::v1::quorum_client::QuorumClient;
 use crate::core::rpc::from_status;
 use futures::future::join_all;
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+use tonic::transport::Channel;
+use tonic::{Response, Status};
 
 /// How long another master may take to say who it is.
 const ASK: Duration = Duration::from_secs(1);
@@ -85,8 +88,7 @@ impl Inner {
         if nodes.contains_key(&id) {
             return Ok(());
         }
-        let old = nodes.iter().find(|(_, node)| node.name == name).map(|(&old, _)| old);
-        let old = old.ok_or_else(|| {
+        let old = named(&nodes, &name).ok_or_else(|| {
             not_found(format!(
                 "no master of this cluster is called {name}: goosefs fsadmin journal quorum add \
                  {journal}"
@@ -107,10 +109,15 @@ impl Inner {
         let (_, mut voters) = self.membership();
         voters.insert(id);
         old.map(|old| voters.remove(&old));
-        let change = ChangeMembers::ReplaceAllVoters(voters);
-        self.raft.change_membership(change, false).await.map_err(|error| changed(&error))?;
+        self.change(ChangeMembers::ReplaceAllVoters(voters), false).await?;
         tracing::info!(name, "is a voter now");
         Ok(())
+    }
+
+    /// Changes who the masters are. `retain` keeps voters that are taken out as learners.
+    async fn change(&self, change: ChangeMembers<u64, Node>, retain: bool) -> Result<()> {
+        let changes = self.raft.change_membership(change, retain).await;
+        changes.map(drop).map_err(|error| changed(&error))
     }
 }
 
@@ -121,14 +128,23 @@ fn changed(error: &(impl std::error::Error + 'static)) -> Error {
 
 /// Asks the journal at `address` who it is.
 async fn ask(address: &str) -> Result<v1::StandingResponse> {
+    let call = async |mut client: QuorumClient<Channel>| {
+        client.standing(v1::StandingRequest {}).await.map(Response::into_inner)
+    };
+    call_journal(address, ASK, call).await
+}
+
+/// Calls the journal at `address`, which may take so long.
+async fn call_journal<Answer>(
+    address: &str,
+    patience: Duration,
+    call: impl AsyncFnOnce(QuorumClient<Channel>) -> Result<Answer, Status>,
+) -> Result<Answer> {
     let nobody = || unavailable(format!("nobody answers at {address}"));
-    let mut client = client(address).ok_or_else(nobody)?;
-    let answer = tokio::time::timeout(ASK, client.standing(v1::StandingRequest {})).await;
+    let client = client(address).ok_or_else(nobody)?;
+    let answer = tokio::time::timeout(patience, call(client)).await;
     let answer = answer.map_err(|_| nobody())?;
-    Ok(answer
-        .map_err(|status| from_status(&status))
-        .with_context(|| address.to_string())?
-        .into_inner())
+    answer.map_err(|status| from_status(&status)).with_context(|| address.to_string())
 }
 
 impl Journal {
@@ -163,14 +179,10 @@ impl Journal {
         let Inner { options, raft, identity, .. } = &*self.inner;
         let there: Vec<_> = answers.iter().flatten().collect();
         if let Some(primary) = there.iter().find(|other| other.formed && other.primary) {
-            let address = &primary.journal;
             let Node { name, rpc, journal } = options.own.clone();
             let request = v1::JoinRequest { id: identity.id, name, rpc, journal };
-            let nobody = || unavailable(format!("nobody answers at {address}"));
-            let mut client = client(address).ok_or_else(nobody)?;
-            let joined = tokio::time::timeout(CATCH_UP, client.join(request)).await;
-            joined.map_err(|_| nobody())?.map_err(|status| from_status(&status))?;
-            return Ok(());
+            let join = async |mut client: QuorumClient<Channel>| client.join(request).await;
+            return call_journal(&primary.journal, CATCH_UP, join).await.map(drop);
         }
         if there.iter().any(|other| other.formed) {
             return Err(unavailable("the others have a journal and no primary yet"));
@@ -257,8 +269,8 @@ impl Journal {
                 "{name} has a journal of its own: empty its goosefs.master.journal.folder first"
             )));
         }
-        let old = nodes.iter().find(|(_, node)| node.name == name).map(|(&old, _)| old);
-        self.inner.admit(id, Node { name, rpc, journal }, old.filter(|&old| old != id)).await
+        let old = named(&nodes, &name).filter(|&old| old != id);
+        self.inner.admit(id, Node { name, rpc, journal }, old).await
     }
 
     /// Removes the master of that name: it is asked no more.
@@ -275,14 +287,12 @@ impl Journal {
                 "{name} is the primary: elect another first, with goosefs fsadmin journal quorum elect"
             )));
         }
-        let raft = &self.inner.raft;
-        if voters.contains(&id) {
-            let change = ChangeMembers::RemoveVoters(BTreeSet::from([id]));
-            raft.change_membership(change, false).await.map_err(|error| changed(&error))?;
-        } else {
-            let change = ChangeMembers::RemoveNodes(BTreeSet::from([id]));
-            raft.change_membership(change, false).await.map_err(|error| changed(&error))?;
-        }
+        let gone = BTreeSet::from([id]);
+        let change = match voters.contains(&id) {
+            true => ChangeMembers::RemoveVoters(gone),
+            false => ChangeMembers::RemoveNodes(gone),
+        };
+        self.inner.change(change, false).await?;
         tracing::info!(name, "is no master of this cluster any more");
         Ok(())
     }
@@ -308,29 +318,23 @@ impl Journal {
         let leads = |metrics: &openraft::RaftMetrics<_>| metrics.current_leader == Some(id);
         let elected = raft.wait(Some(ELECTION)).metrics(leads, "an election").await;
         elected.map_err(|_| {
-            Error::new(
-                ErrorKind::DeadlineExceeded,
-                format!("{name} was not elected within {ELECTION:?}: see its log"),
-            )
+            deadline_exceeded(format!("{name} was not elected within {ELECTION:?}: see its log"))
         })?;
         Ok(())
     }
 
     /// The primary writes down where it is reached now, should that have changed.
     pub(super) async fn correct_own_address(&self) -> Result<()> {
-        let Inner { options, raft, identity, changing, .. } = &*self.inner;
+        let Inner { options, identity, changing, .. } = &*self.inner;
         let _one = changing.lock().await;
         let (nodes, _) = self.inner.membership();
         if nodes.get(&identity.id).is_none_or(|known| *known == options.own) {
             return Ok(());
         }
         let own = BTreeMap::from([(identity.id, options.own.clone())]);
-        let changes = raft.change_membership(ChangeMembers::SetNodes(own), true);
-        let changed_it = tokio::time::timeout(SETTLE, changes).await;
-        changed_it
-            .map_err(|_| deadline_exceeded("writing down the own address"))?
-            .map_err(|error| changed(&error))?;
-        Ok(())
+        let changes = self.inner.change(ChangeMembers::SetNodes(own), true);
+        let in_time = tokio::time::timeout(SETTLE, changes).await;
+        in_time.map_err(|_| deadline_exceeded("writing down the own address"))?
     }
 
     fn check_leads(&self) -> Result<()> {
@@ -341,9 +345,15 @@ impl Journal {
     }
 }
 
+/// The number of the master of that name.
+fn named(nodes: &BTreeMap<u64, Node>, name: &str) -> Option<u64> {
+    nodes.iter().find(|(_, node)| node.name == name).map(|(&id, _)| id)
+}
+
+/// The number of the master of that name or RPC address.
 fn number_of(nodes: &BTreeMap<u64, Node>, name: &str) -> Result<u64> {
-    let found = nodes.iter().find(|(_, node)| node.name == name || node.rpc == name);
-    found.map(|(&id, _)| id).ok_or_else(|| {
+    let addressed = || nodes.iter().find(|(_, node)| node.rpc == name).map(|(&id, _)| id);
+    named(nodes, name).or_else(addressed).ok_or_else(|| {
         let names: Vec<_> = nodes.values().map(|node| node.name.as_str()).collect();
         not_found(format!("no master is called {name}: there are {}", names.join(", ")))
     })

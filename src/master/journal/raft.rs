@@ -62,7 +62,7 @@ pub type Raft = openraft::Raft<Types, Machine>;
 /// Entries applied as one batch at most.
 const GROUP: usize = 1024;
 /// The file beside the state that holds an image to be installed.
-pub const PENDING: &str = "install.image";
+const PENDING: &str = "install.image";
 /// The file that holds an image on its way in.
 pub const INCOMING: &str = "incoming.image";
 

@@ -15,6 +15,7 @@
 use crate::core::config::{StoreDir, StoreQuota};
 use crate::core::error::{Context, Error, ErrorKind, Result, invalid_argument};
 use crate::core::model::{BlockId, ByteSize};
+use crate::core::runtime::files;
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -137,13 +138,9 @@ impl Dir {
         if self.cluster()? == cluster {
             return Ok(());
         }
-        let (path, draft) = (self.root.join(CLUSTER), self.root.join("cluster.new"));
-        let write = || {
-            std::fs::write(&draft, cluster)?;
-            File::open(&draft)?.sync_all()?;
-            std::fs::rename(&draft, &path)
-        };
-        write().with_context(|| format!("writing {}", path.display()))
+        let path = self.root.join(CLUSTER);
+        files::replace(&path, cluster.as_bytes())
+            .with_context(|| format!("writing {}", path.display()))
     }
 
     /// MEM, SSD or HDD.

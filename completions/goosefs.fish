@@ -638,19 +638,19 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s D -d 'Set a p
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s y -l yes -d 'Do not ask'
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -s o -l output -d 'How to print' -r -f -a "text\t'`name=value` lines'
-json\t'One JSON object'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -l source -d 'Say where each value comes from'
-complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -s o -l output -d 'How to print' -r -f -a "text\t'`name=value` lines'
-json\t'One JSON object'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -l source -d 'Say where each value comes from'
-complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand getconf" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkConf" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkConf" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
@@ -660,54 +660,63 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -l config -d 
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -f -a "cp" -d 'Copy a tree from a slow archive: cold, loaded, and warm'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -f -a "metadata" -d 'Stat against a gRPC echo, durable creates against fdatasync'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -f -a "worker" -d 'A block read over gRPC against sendfile'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -f -a "start" -d 'Start-up time and idle memory of each role'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -f -a "fuse" -d 'A mounted directory against tmpfs and an empty FUSE; takes root'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -f -a "empty-fuse" -d 'A file system that does nothing; the floor of `fuse`, in a process of its own'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata worker start fuse empty-fuse echo-server" -f -a "echo-server" -d 'Echo calls for ever; the floor of `metadata`, in a process of its own'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "cp" -d 'Copy a tree from a slow archive: cold, loaded, and warm'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "metadata" -d 'Stat against a gRPC echo, durable creates against fdatasync'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "scale" -d 'A master with very many files: memory, restart, checkpoints, renames'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "worker" -d 'A block read over gRPC against sendfile'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "start" -d 'Start-up time and idle memory of each role'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "fuse" -d 'A mounted directory against tmpfs and an empty FUSE; takes root'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "empty-fuse" -d 'A file system that does nothing; the floor of `fuse`, in a process of its own'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "echo-server" -d 'Echo calls for ever; the floor of `metadata`, in a process of its own'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l ufs -d 'An under store to copy from, instead of files of this machine behind a slow line' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l option -d 'A property of that under store' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l size -d 'Size of the tree' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l rate -d 'What the line lets through in a second' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l rounds -d 'Warm copies' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -s o -l output -d 'How to print' -r -f -a "table\t'A table'
-json\t'One JSON object'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -l dir -d 'Directory on the disk to measure; what is written there goes again' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -s o -l output -d 'How to print' -r -f -a "table\t'A table'
-json\t'One JSON object'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from scale" -l files -d 'Files to make; some 150 bytes of the disk each' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from scale" -l dir -d 'Directory on the disk to measure; what is written there goes again' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from scale" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from scale" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from scale" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from scale" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from scale" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -l dir -d 'Directory on the disk to measure; what is written there goes again' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -s o -l output -d 'How to print' -r -f -a "table\t'A table'
-json\t'One JSON object'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from worker" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -l dir -d 'Directory on the disk to measure; what is written there goes again' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -s o -l output -d 'How to print' -r -f -a "table\t'A table'
-json\t'One JSON object'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -l dir -d 'Directory on the disk to measure; what is written there goes again' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -s o -l output -d 'How to print' -r -f -a "table\t'A table'
-json\t'One JSON object'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from fuse" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from empty-fuse" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from empty-fuse" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r

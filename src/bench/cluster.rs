@@ -53,6 +53,20 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// Kills the master and starts it again on what it left.
+    ///
+    /// # Errors
+    /// As [`Scratch::start`].
+    pub fn restart_master(&mut self) -> Result<()> {
+        let found = self.processes.iter().position(|(name, _)| *name == "master");
+        let (_, mut child) = self.processes.remove(found.expect("started with the cluster"));
+        child.kill().context("killing the master")?;
+        child.wait().context("waiting for the master's end")?;
+        self.spawn("master", &["master", "start"])?;
+        let port = self.config()?.master.rpc_port;
+        self.wait_for_port("master", port)
+    }
+
     /// Starts the worker.
     ///
     /// # Errors

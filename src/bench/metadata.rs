@@ -27,7 +27,7 @@ const CREATES_IN_FLIGHT: usize = 64;
 /// What one journal record of a create takes, about; the size of the floor's records.
 const RECORD_BYTES: usize = 256;
 
-type Master = FileSystemMasterClientServiceClient<Channel>;
+pub(super) type Master = FileSystemMasterClientServiceClient<Channel>;
 
 /// Stats of one file by 32 callers, against echoes of the same sizes from a process that does
 /// nothing else.
@@ -117,7 +117,7 @@ pub async fn create(base: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn stat_request(path: &str) -> GetStatusPRequest {
+pub(super) fn stat_request(path: &str) -> GetStatusPRequest {
     let options = GetStatusPOptions {
         load_metadata_type: Some(LoadMetadataPType::Once as i32),
         ..Default::default()
@@ -125,7 +125,7 @@ fn stat_request(path: &str) -> GetStatusPRequest {
     GetStatusPRequest { path: Some(path.into()), options: Some(options), request_id: None }
 }
 
-async fn create_file(master: &Master, path: &str) -> Result<()> {
+pub(super) async fn create_file(master: &Master, path: &str) -> Result<()> {
     let options = CreateFilePOptions {
         block_size_bytes: Some(64 << 20),
         recursive: Some(true),

@@ -13,6 +13,7 @@ pub mod floor;
 pub mod fuse;
 pub mod metadata;
 pub mod report;
+pub mod scale;
 pub mod start;
 pub mod tree;
 pub mod worker;

@@ -1,10 +1,11 @@
 //! `goosefs bench`: pick a workload, print its report.
 
+use super::print::{Format, Output};
 use super::{block_on, key_value};
-use crate::bench::{Report, cp, empty_fuse, floor, fuse, metadata, start, tree, worker};
+use crate::bench::{Report, cp, empty_fuse, floor, fuse, metadata, scale, start, tree, worker};
 use crate::core::error::{Result, internal};
 use crate::core::model::ByteSize;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,25 +22,14 @@ pub struct Bench {
     workload: Workload,
 }
 
-/// How a report is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table.
-    #[default]
-    Table,
-    /// One JSON object.
-    Json,
-}
-
 /// Options of every workload.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
     /// Directory on the disk to measure; what is written there goes again
     #[arg(long, value_name = "DIR", default_value = "/tmp")]
     dir: PathBuf,
-    /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    #[command(flatten)]
+    format: Output,
 }
 
 /// Copy a tree from a slow archive: cold, loaded, and warm
@@ -65,9 +55,18 @@ pub struct CpOptions {
     /// Warm copies
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
-    /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    #[command(flatten)]
+    format: Output,
+}
+
+/// A master with very many files: memory, restart, checkpoints, renames
+#[derive(clap::Args, Clone, Debug)]
+pub struct ScaleOptions {
+    /// Files to make; some 150 bytes of the disk each
+    #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(200_000..))]
+    files: u64,
+    #[command(flatten)]
+    options: Options,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +75,8 @@ enum Workload {
     Cp(CpOptions),
     /// Stat against a gRPC echo, durable creates against fdatasync
     Metadata(Options),
+    /// A master with very many files: memory, restart, checkpoints, renames
+    Scale(ScaleOptions),
     /// A block read over gRPC against sendfile
     Worker(Options),
     /// Start-up time and idle memory of each role
@@ -101,17 +102,23 @@ impl Bench {
                 report.rows.push(on_runtime(async move { metadata::stat(&dir).await })?);
                 let dir = options.dir.clone();
                 report.rows.extend(on_runtime(async move { metadata::create(&dir).await })?);
-                print(&report, options.output);
+                print(&report, options.format.output);
+            }
+            Workload::Scale(ScaleOptions { files, options }) => {
+                let dir = options.dir.clone();
+                let say = |what: &str| eprintln!("{what}");
+                let work = async move { scale::files(&dir, files, &say).await };
+                print(&Report { rows: on_runtime(work)? }, options.format.output);
             }
             Workload::Worker(options) => {
                 let row = block_on(worker::read(&options.dir))?;
-                print(&Report { rows: vec![row] }, options.output);
+                print(&Report { rows: vec![row] }, options.format.output);
             }
             Workload::Start(options) => {
-                print(&Report { rows: start::roles(&options.dir)? }, options.output);
+                print(&Report { rows: start::roles(&options.dir)? }, options.format.output);
             }
             Workload::Fuse(options) => {
-                print(&Report { rows: fuse::all(&options.dir)? }, options.output);
+                print(&Report { rows: fuse::all(&options.dir)? }, options.format.output);
             }
             Workload::EmptyFuse { dir } => empty_fuse::serve(&dir)?,
             Workload::EchoServer { port } => block_on(floor::serve_echo(port))?,
@@ -137,7 +144,7 @@ impl CpOptions {
             rounds: self.rounds,
         };
         let found = block_on(async { cp::run(&options, &|what| eprintln!("{what}")).await })?;
-        if self.output == Format::Json {
+        if self.format.output == Format::Json {
             println!("{}", serde_json::json!(found));
             return Ok(());
         }

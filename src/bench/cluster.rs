@@ -25,17 +25,46 @@ impl Scratch {
     /// # Errors
     /// `Internal` when a process does not start, `DeadlineExceeded` when it does not serve.
     pub fn start(base: &Path, properties: &[(&str, String)]) -> Result<Scratch> {
+        let mut scratch = Scratch::prepare(base, properties)?;
+        scratch.spawn("master", &["master", "start"])?;
+        let port = scratch.config()?.master.rpc_port;
+        scratch.wait_for_port("master", port)?;
+        Ok(scratch)
+    }
+
+    /// Starts three masters that keep one journal; which of them is primary has to be found out.
+    ///
+    /// # Errors
+    /// As [`Scratch::start`].
+    pub fn start_three(base: &Path) -> Result<Scratch> {
+        const NAMES: [&str; 3] = ["m0", "m1", "m2"];
+        let entry = |name: &&str| {
+            let (rpc, journal) = (free_port()?, free_port()?);
+            Ok(format!("name={name} host=127.0.0.1 rpc_port={rpc} journal_port={journal}"))
+        };
+        let entries: Vec<String> = NAMES.iter().map(entry).collect::<Result<_>>()?;
+        let mut scratch = Scratch::prepare(base, &[("masters", entries.join(","))])?;
+        let ports = scratch.config()?.master.masters.0;
+        for (name, master) in NAMES.into_iter().zip(ports) {
+            let data = format!("data.dir={}", scratch.dir.path().join(name).display());
+            scratch.spawn(name, &["-D", &data, "master", "start", "--name", name])?;
+            scratch.wait_for_port(name, master.rpc_port)?;
+        }
+        Ok(scratch)
+    }
+
+    /// A directory and a configuration; nothing is started.
+    fn prepare(base: &Path, properties: &[(&str, String)]) -> Result<Scratch> {
         let dir = tempfile::Builder::new()
             .prefix("goosefs-bench-")
             .tempdir_in(base)
             .with_context(|| format!("making a directory in {}", base.display()))?;
         let root = dir.path().join("ufs");
         std::fs::create_dir(&root).context("making the root under store")?;
-        let port = free_port()?;
         let mut all: Vec<(String, String)> = [
             ("data.dir", dir.path().join("data").display().to_string()),
             ("master.hostname", "127.0.0.1".into()),
-            ("master.rpc.port", port.to_string()),
+            ("master.rpc.port", free_port()?.to_string()),
             ("master.web.port", "0".into()),
             ("master.mount.table.root.ufs", root.display().to_string()),
             ("worker.hostname", "127.0.0.1".into()),
@@ -47,10 +76,7 @@ impl Scratch {
         .map(|(key, value)| (key.to_string(), value))
         .into();
         all.extend(properties.iter().map(|(key, value)| (key.to_string(), value.clone())));
-        let mut scratch = Scratch { dir, properties: all, processes: Vec::new() };
-        scratch.spawn("master", &["master", "start"])?;
-        scratch.wait_for_port("master", port)?;
-        Ok(scratch)
+        Ok(Scratch { dir, properties: all, processes: Vec::new() })
     }
 
     /// Kills the master and starts it again on what it left.

@@ -1,7 +1,7 @@
 //! The master's calls: stat against a gRPC echo, durable creates against the disk's fdatasync.
 
 use super::{ROUNDS, Row, Scratch, alternate, floor};
-use crate::core::error::{Context, Error, Result, internal};
+use crate::core::error::{Context, Error, ErrorKind, Result, internal};
 use crate::core::proto::convert::pmode;
 use crate::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
 use crate::core::proto::grpc::file::{
@@ -11,6 +11,7 @@ use crate::core::proto::v1::EchoRequest;
 use crate::core::proto::v1::echo_client::EchoClient;
 use crate::core::rpc::server::free_port;
 use crate::core::rpc::{Channel, Credentials, connect};
+use futures::future::BoxFuture;
 use prost::Message;
 use std::future::Future;
 use std::path::Path;
@@ -24,6 +25,8 @@ const SPAN: Duration = Duration::from_secs(2);
 const STATS_IN_FLIGHT: usize = 32;
 /// Calls in flight of the create workload.
 const CREATES_IN_FLIGHT: usize = 64;
+/// How long masters may take to agree who is primary.
+const ELECTION: Duration = Duration::from_secs(30);
 /// What one journal record of a create takes, about; the size of the floor's records.
 const RECORD_BYTES: usize = 256;
 
@@ -89,20 +92,12 @@ pub async fn stat(base: &Path) -> Result<Row> {
 /// As [`stat`].
 pub async fn create(base: &Path) -> Result<Vec<Row>> {
     let scratch = Scratch::start(base, &[])?;
-    let config = scratch.config()?;
-    let channel = connect(&config.master_addresses()[0], &Credentials::of(&config)).await?;
-    let master = Master::new(channel);
-    let number = AtomicU64::new(0);
-    let next = || {
-        let (master, number) = (master.clone(), number.fetch_add(1, Ordering::Relaxed));
-        async move { create_file(&master, &format!("/create/{}/{number}", number % 97)).await }
-    };
-    next().await?;
+    let next = creates(primary(&scratch).await?);
     let mut rows = Vec::new();
     for (in_flight, unit) in [(CREATES_IN_FLIGHT, "ops/s"), (1, "ops/s")] {
         let rounds = alternate(
             ROUNDS,
-            || async { Ok(hammer(in_flight, SPAN, next).await?.0) },
+            || async { Ok(hammer(in_flight, SPAN, &next).await?.0) },
             || async { floor::fdatasyncs(scratch.dir(), RECORD_BYTES, SPAN / 2) },
         )
         .await?;
@@ -114,7 +109,51 @@ pub async fn create(base: &Path) -> Result<Vec<Row>> {
         };
         rows.push(row.note(note));
     }
+    let three = Scratch::start_three(base)?;
+    let by_three = creates(primary(&three).await?);
+    for in_flight in [CREATES_IN_FLIGHT, 1] {
+        let rounds = alternate(
+            ROUNDS,
+            || async { Ok(hammer(in_flight, SPAN, &by_three).await?.0) },
+            || async { Ok(hammer(in_flight, SPAN, &next).await?.0) },
+        )
+        .await?;
+        let name = format!("M8 the same with three masters, {in_flight} in flight");
+        rows.push(Row::new(&name, "ops/s", "one master", &rounds, false));
+    }
     Ok(rows)
+}
+
+/// Makes one file after another.
+fn creates(master: Master) -> impl Fn() -> BoxFuture<'static, Result<()>> {
+    let number = AtomicU64::new(0);
+    move || {
+        let (master, number) = (master.clone(), number.fetch_add(1, Ordering::Relaxed));
+        Box::pin(
+            async move { create_file(&master, &format!("/create/{}/{number}", number % 97)).await },
+        )
+    }
+}
+
+/// The master that makes a file, as soon as there is one.
+async fn primary(scratch: &Scratch) -> Result<Master> {
+    let config = scratch.config()?;
+    let start = Instant::now();
+    loop {
+        for address in config.master_addresses() {
+            let Ok(channel) = connect(&address, &Credentials::of(&config)).await else { continue };
+            let master = Master::new(channel);
+            match create_file(&master, "/create/first").await {
+                Ok(()) => return Ok(master),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(master),
+                Err(error) if start.elapsed() > ELECTION => {
+                    return Err(error.context("no master became primary"));
+                }
+                Err(_) => {}
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 pub(super) fn stat_request(path: &str) -> GetStatusPRequest {

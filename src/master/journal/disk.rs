@@ -384,6 +384,9 @@ impl Index {
         let keep = last.map_or(0, |id| id.index + 1);
         let mut removed = Vec::new();
         let mut cut = None;
+        if keep >= self.first + self.slots.len() as u64 {
+            return (cut, removed);
+        }
         while self.first + self.slots.len() as u64 > keep
             && let Some(slot) = self.slots.pop_back()
         {

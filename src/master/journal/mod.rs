@@ -17,6 +17,7 @@ pub mod entry;
 mod identity;
 mod network;
 mod peers;
+mod pipeline;
 mod quorum;
 mod raft;
 mod segment;

@@ -4,9 +4,13 @@
 //! what is meant for one is never taken by another that lives at its address now: a node that was
 //! emptied, or one of another cluster.
 
+use super::pipeline::{self, Appended};
 use super::raft::{Checkpoint, Node, RaftSnapshot, RaftSnapshotMeta, Types, Vote};
 use crate::core::proto::v1;
 use crate::core::proto::v1::quorum_client::QuorumClient;
+use futures::Stream;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use openraft::OptionalSend;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::v2::RaftNetworkV2;
@@ -30,7 +34,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// How long another master may take to say that it heard us.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long another master may take to write entries: its disk may be slow.
-const APPEND: Duration = Duration::from_secs(10);
+pub const APPEND: Duration = Duration::from_secs(10);
 /// How long a whole image may take.
 const IMAGE: Duration = Duration::from_secs(3600);
 /// The longest message, in bytes.
@@ -140,7 +144,7 @@ impl Peer {
 }
 
 /// What came of a call, in openraft's words: whoever cannot be reached is left alone for a while.
-fn failed(status: Status) -> RPCError<Types> {
+pub fn failed(status: Status) -> RPCError<Types> {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::FailedPrecondition => {
             RPCError::Unreachable(Unreachable::new(&status))
@@ -178,6 +182,20 @@ impl RaftNetworkV2<Types> for Peer {
         };
         self.ask(&rpc, patience, |mut client, message| async move { client.append(message).await })
             .await
+    }
+
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Appended>, RPCError<Types>>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let client = self.client().map_err(failed)?;
+            pipeline::open(client, self.target, input).await.map_err(failed)
+        })
     }
 
     async fn vote(

@@ -7,6 +7,8 @@ use crate::core::error::{Result, internal};
 use crate::core::proto::v1;
 use crate::core::proto::v1::quorum_server::{Quorum, QuorumServer};
 use crate::master::state::image::Incoming;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use openraft::storage::Snapshot;
 use serde::Serialize;
 use std::fmt::Display;
@@ -103,6 +105,29 @@ impl Quorum for Peers {
         let journal = self.addressed(message.to)?;
         let appended = journal.raft.append_entries(decode(&message.body)?).await;
         answer(&appended.map_err(failed)?)
+    }
+
+    type AppendAllStream = BoxStream<'static, std::result::Result<v1::QuorumMessage, Status>>;
+
+    async fn append_all(
+        &self,
+        request: Request<Streaming<v1::QuorumMessage>>,
+    ) -> Answered<Self::AppendAllStream> {
+        let mut messages = request.into_inner();
+        let first = messages.message().await?;
+        let first = first.ok_or_else(|| Status::invalid_argument("nobody is addressed"))?;
+        let journal = self.addressed(first.to)?;
+        // What cannot be read ends it: the primary waits for an answer in vain and begins anew.
+        let requests = messages
+            .scan((), |(), message| {
+                std::future::ready(message.ok().and_then(|m| decode(&m.body).ok()))
+            })
+            .take_until(journal.group.stopping());
+        let results = journal.raft.stream_append(requests).map(|result| {
+            let result = result.map_err(failed)?;
+            Ok(v1::QuorumMessage { body: encode(&result), ..Default::default() })
+        });
+        Ok(Response::new(results.boxed()))
     }
 
     async fn vote(&self, request: Request<v1::QuorumMessage>) -> Answered<v1::QuorumMessage> {

@@ -4,7 +4,7 @@
 //! the other.
 //!
 //! ```text
-//! header   "GFSLOG01", first index                                   16 bytes
+//! header   "GFSLOG02", first index                                   16 bytes
 //! record   length, crc32c, durable, payload                          16 bytes + length
 //! ```
 //!

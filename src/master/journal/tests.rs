@@ -278,3 +278,32 @@ async fn a_log_takes_back_what_another_primary_never_had() {
     drop(log);
     assert_eq!(Log::open(dir.path()).unwrap().read(..).unwrap(), all[2..]);
 }
+
+/// Logs and states in directories of their own.
+struct Fresh;
+
+impl openraft::testing::log::StoreBuilder<raft::Types, Arc<Log>, Machine, tempfile::TempDir>
+    for Fresh
+{
+    async fn build(
+        &self,
+    ) -> std::result::Result<
+        (tempfile::TempDir, Arc<Log>, Machine),
+        openraft::StorageError<raft::Types>,
+    > {
+        let dir = tempfile::tempdir().unwrap();
+        let (log_dir, state_dir) = (dir.path().join("log"), dir.path().join("state"));
+        [&log_dir, &state_dir].into_iter().for_each(|dir| create_private(dir).unwrap());
+        let log = Log::open(&log_dir).unwrap();
+        let state = State::open(&state_dir, ByteSize(1 << 20)).unwrap();
+        let space = raft::Space { dir: state_dir, least: 0, stopping: Arc::default() };
+        Ok((dir, log, Machine::new(state, space).unwrap()))
+    }
+}
+
+#[tokio::test]
+async fn log_and_state_are_as_openraft_expects_them() {
+    let ended = openraft::testing::log::Suite::test_all(Fresh).await.unwrap_err().to_string();
+    // Its last step installs what the same process made: between masters an image is always a file.
+    assert!(ended.contains("only what another master has sent"), "{ended}");
+}

@@ -1,7 +1,8 @@
 //! `goosefs load` and `goosefs job`.
 
-use crate::cluster::{Cluster, eventually};
+use crate::cluster::{Cluster, Masters, eventually};
 use std::fs;
+use std::process::Stdio;
 
 fn with_files(count: usize) -> Cluster {
     let cluster = Cluster::start();
@@ -77,4 +78,33 @@ fn a_pinned_file_stays_when_the_cache_is_too_small_for_all() {
     });
     (1..8).for_each(|i| drop(cluster.ok(&["load", &format!("/{i}")])));
     assert!(!cached("/0"), "it could go again");
+}
+
+#[test]
+fn a_load_goes_on_when_the_primary_is_killed() {
+    const FILES: usize = 3000;
+    let mut masters = Masters::start(3, &[]);
+    masters.add_worker();
+    let data = masters.dir().join("ufs/data");
+    fs::create_dir(&data).unwrap();
+    for i in 0..FILES {
+        fs::write(data.join(format!("{i}")), vec![i as u8; 20_000]).unwrap();
+    }
+    let mut load = masters.command(&["load", "/data"]);
+    let load = load.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the load is on its way", || {
+        let (_, jobs, _) = masters.run(&["job", "-o", "json", "ls"]);
+        let jobs: serde_json::Value = serde_json::from_str(&jobs).ok()?;
+        let done = jobs[0]["filesDone"].as_u64()?;
+        assert!(done < FILES as u64, "too fast to be interrupted");
+        (done > 0).then_some(())
+    });
+    let primary = masters.wait_for_primary();
+    masters.nodes[primary].kill();
+    let ended = load.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    let complained = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}{complained}{}", masters.logs());
+    assert!(said.contains("/data loaded"), "{said}{complained}");
+    assert!(masters.ok(&["fs", "du", "-s", "/data"]).contains("(100%)"));
 }

@@ -5,7 +5,8 @@ use super::{eventually, free_port, goosefs, run, scratch_dir, texts};
 use goosefs::client::FileSystem;
 use goosefs::core::config::Config;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The masters, and what every process knows of them.
 pub struct Masters {
@@ -116,11 +117,7 @@ impl Masters {
 
     /// Runs a command; whether it succeeded, its output, what it complained of.
     pub fn run(&self, args: &[&str]) -> (bool, String, String) {
-        let mut command = goosefs();
-        for (key, value) in &self.properties {
-            command.arg("-D").arg(format!("{key}={value}"));
-        }
-        let output = run(command.args(args).current_dir(&self.dir));
+        let output = run(&mut self.command(args));
         let (out, err) = texts(&output);
         (output.status.success(), out, err)
     }
@@ -170,6 +167,21 @@ impl Masters {
             format!("--- {}\n{}\n", node.dir().display(), lines.join("\n"))
         };
         self.nodes.iter().map(last).collect()
+    }
+
+    /// The directory of all of it.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// `goosefs args` with what every process knows of the masters.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = goosefs();
+        for (key, value) in &self.properties {
+            command.arg("-D").arg(format!("{key}={value}"));
+        }
+        command.args(args).current_dir(&self.dir);
+        command
     }
 
     /// Takes from a master all that it keeps; it must not run.

@@ -2,6 +2,7 @@
 //! not mount (no /dev/fuse, no capability) these tests say so and prove nothing.
 
 mod changes;
+mod failover;
 mod lifecycle;
 mod list;
 mod read;

@@ -4,7 +4,7 @@ use super::{Caller, FileSystem, Walk, missing};
 use crate::core::error::{Error, ErrorKind, Result, failed_precondition};
 use crate::core::model::{FileId, FsPath, PersistenceState, Status};
 use crate::master::journal::entry::{Attributes, Change, SetAttributes, Target};
-use crate::master::stores::{CALL_DEADLINE, within};
+use crate::master::stores::CALL_DEADLINE;
 use crate::master::sync::Freshness;
 use crate::ufs;
 
@@ -87,7 +87,7 @@ impl FileSystem {
         let wanted = ufs::Attributes { owner: owner.clone(), group: group.clone(), mode: *mode };
         let relative = status.path.relative_to(&mount.path).unwrap_or_default();
         let set = ufs.set_attributes(relative, &wanted);
-        if let Err(error) = within(&mount, CALL_DEADLINE, set).await {
+        if let Err(error) = self.change_store(&mount, CALL_DEADLINE, set).await {
             tracing::warn!(path = %status.path, %error, "attributes are set here only");
         }
         Ok(())

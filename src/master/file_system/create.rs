@@ -262,7 +262,7 @@ impl FileSystem {
             group: Some(ownership.group.clone()),
             mode: Some(ownership.mode),
         };
-        within(&mount, CALL_DEADLINE, ufs.create_dir(relative, &attributes))
+        self.change_store(&mount, CALL_DEADLINE, ufs.create_dir(relative, &attributes))
             .await
             .with_context(|| format!("making directory {path}"))
     }

@@ -6,11 +6,10 @@
 //! made twice, and the inode's id says whether the tree's part has been done.
 
 use super::{Caller, FileSystem};
-use crate::core::error::{Error, ErrorKind, Result, unavailable};
+use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::model::{FileId, FsPath};
 use crate::master::journal::entry::{Change, Delete, OperationId, Rename};
 use crate::master::locks::Guard;
-use crate::master::stores::within;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -60,10 +59,6 @@ impl FileSystem {
 
     /// The under store's part of an intent.
     pub(super) async fn carry_out_below(&self, intent: &Intent) -> Result<()> {
-        if !self.journal.is_primary() {
-            // The next one carries it out, and may have done so already.
-            return Err(unavailable("this master is not the primary any more: try again"));
-        }
         let (at, folder) = match intent {
             Intent::Delete { path, folder, .. } => (path, *folder),
             Intent::Rename { from, folder, .. } => (from, *folder),
@@ -80,7 +75,8 @@ impl FileSystem {
                 Intent::Rename { to, .. } => ufs.rename(&from, &relative(to), folder).await,
             }
         };
-        within(&mount, LONG_DEADLINE, work).await
+        // A primary that follows carries it out itself, and may have done so already.
+        self.change_store(&mount, LONG_DEADLINE, work).await
     }
 
     /// Takes up the operations that an earlier primary did not finish. Their paths are held when

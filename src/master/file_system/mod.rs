@@ -37,11 +37,13 @@ use crate::master::journal::entry::{
 use crate::master::locks::Locks;
 use crate::master::mount::{MountTable, Resolved};
 use crate::master::state::State;
-use crate::master::stores::Stores;
+use crate::master::stores::{Stores, within};
 use crate::master::sync::Sync;
 use crate::master::workers::Registry;
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who makes a call, and which call it is.
 #[derive(Clone, Debug)]
@@ -145,6 +147,17 @@ impl FileSystem {
         let entry = Entry::new(self.clock.now_ms(), change)
             .with_operation(caller.operation, self.config.master.operation_ids_kept);
         self.journal.commit(entry).await
+    }
+
+    /// Waits for a change of a mount's store, as [`within`], and only as long as this master is the
+    /// primary.
+    pub(in crate::master) async fn change_store<T>(
+        &self,
+        mount: &MountInfo,
+        deadline: Duration,
+        change: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        within(mount, deadline, self.journal.while_primary(change)).await
     }
 
     /// What came of the caller's operation, when this is a retry of one that was carried out.

@@ -13,7 +13,7 @@ use crate::core::proto::v1;
 use crate::core::runtime::Clock;
 use crate::master::file_system::{FileSystem, Walk};
 use crate::master::journal::entry::{Attributes, Change, SetAttributes, Target};
-use crate::master::stores::{CALL_DEADLINE, within};
+use crate::master::stores::CALL_DEADLINE;
 use crate::master::workers::Registry;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -198,7 +198,7 @@ impl Persister {
         let mount = self.files.mount_of(path)?;
         let ufs = self.files.stores.of(&mount)?;
         let relative = path.relative_to(&mount.path).unwrap_or_default();
-        within(&mount, CALL_DEADLINE, ufs.delete(relative)).await
+        self.files.change_store(&mount, CALL_DEADLINE, ufs.delete(relative)).await
     }
 
     /// The worker was lost with the task.

@@ -302,7 +302,7 @@ impl Index {
             let (dir, first) = (dir.display(), self.first);
             return Err(data_loss(format!(
                 "the journal in {dir} begins with entry {first}, but entry {needed} is needed: \
-                 restore the missing files"
+                 files are missing"
             )));
         }
         let Some(purged) = self.meta.purged else { return Ok(()) };
@@ -626,7 +626,7 @@ fn read_meta(dir: &Path) -> Result<Meta> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if !segment::list(dir)?.is_empty() {
                 let message = "the journal's vote file is missing beside its segments";
-                return Err(data_loss(format!("{message}: restore {}", path.display())));
+                return Err(data_loss(format!("{message}: {}", path.display())));
             }
             // There from the start, or a crash before the first vote would look like its loss.
             let meta = Meta::default();
@@ -640,7 +640,7 @@ fn read_meta(dir: &Path) -> Result<Meta> {
         .split_first_chunk::<4>()
         .filter(|(crc, meta)| u32::from_le_bytes(**crc) == crc32c::crc32c(meta));
     let meta = sound.and_then(|(_, meta)| postcard::from_bytes(meta).ok());
-    meta.ok_or_else(|| data_loss(format!("{} is damaged: restore it from a copy", path.display())))
+    meta.ok_or_else(|| data_loss(format!("{} is damaged", path.display())))
 }
 
 /// Bytes free for the journal on its disk.

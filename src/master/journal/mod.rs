@@ -27,8 +27,8 @@ pub use quorum::Member;
 
 use crate::core::config::{Master, MasterAddress};
 use crate::core::error::{
-    Context, Error, Result, deadline_exceeded, failed_precondition, internal, resource_exhausted,
-    unavailable,
+    Context, Error, ErrorKind, Result, deadline_exceeded, failed_precondition, internal,
+    resource_exhausted, unavailable,
 };
 use crate::core::model::ByteSize;
 use crate::core::rpc;
@@ -45,9 +45,11 @@ use parking_lot::Mutex;
 pub use raft::Node;
 use raft::{Machine, Raft};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -331,6 +333,23 @@ impl Journal {
         alone || metrics.last_quorum_acked.is_some_and(|heard| heard.elapsed() < LEASE)
     }
 
+    /// Does `work`, which changes an under store, as long as this master is the primary: one that was
+    /// paused and deposed meanwhile would go on with it, over what the next one has let others do.
+    ///
+    /// # Errors
+    /// `Unavailable` when it is not the primary any more; then some of the work may have been done.
+    pub async fn while_primary<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = std::pin::pin!(work);
+        std::future::poll_fn(|context| match self.is_primary() {
+            true => work.as_mut().poll(context),
+            false => {
+                let gone = unavailable("this master is not the primary any more: try again");
+                Poll::Ready(Err(gone))
+            }
+        })
+        .await
+    }
+
     /// Where the journal stands.
     pub fn standing(&self) -> Standing {
         let metrics = self.inner.raft.metrics();
@@ -489,7 +508,7 @@ fn run(options: Options, ready: oneshot::Sender<Result<Opened>>, stop: oneshot::
         let stopping = Arc::new(AtomicBool::new(false));
         let opened = match start(&options, &stopping).await {
             Ok(opened) => opened,
-            Err(error) => return drop(ready.send(Err(error))),
+            Err(error) => return drop(ready.send(Err(with_cure(error, &options)))),
         };
         let raft = opened.raft.clone();
         if ready.send(Ok(opened)).is_err() {
@@ -502,6 +521,21 @@ fn run(options: Options, ready: oneshot::Sender<Result<Opened>>, stop: oneshot::
             tracing::warn!(%error, "the journal did not end in order");
         }
     });
+}
+
+/// Says what helps against a journal that is damaged.
+fn with_cure(error: Error, options: &Options) -> Error {
+    if error.kind() != ErrorKind::DataLoss {
+        return error;
+    }
+    let cure = match options.masters.is_empty() {
+        true => "restore the directory from a copy, or a backup with goosefs format --from-backup",
+        false => {
+            "while most of the other masters run, empty this one with goosefs format and start it: \
+             it gets everything from them"
+        }
+    };
+    Error::new(ErrorKind::DataLoss, format!("{error}; check the disk, then {cure}"))
 }
 
 async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> {

@@ -116,8 +116,14 @@ impl Inner {
 
     /// Changes who the masters are. `retain` keeps voters that are taken out as learners.
     async fn change(&self, change: ChangeMembers<u64, Node>, retain: bool) -> Result<()> {
-        let changes = self.raft.change_membership(change, retain).await;
-        changes.map(drop).map_err(|error| changed(&error))
+        let changes = self.raft.change_membership(change, retain);
+        let in_time = tokio::time::timeout(SETTLE, changes).await.map_err(|_| {
+            deadline_exceeded(format!(
+                "no quorum took the change of the masters within {SETTLE:?}; it may still be carried \
+                 out: see goosefs fsadmin journal quorum info"
+            ))
+        })?;
+        in_time.map(drop).map_err(|error| changed(&error))
     }
 }
 
@@ -332,9 +338,8 @@ impl Journal {
             return Ok(());
         }
         let own = BTreeMap::from([(identity.id, options.own.clone())]);
-        let changes = self.inner.change(ChangeMembers::SetNodes(own), true);
-        let in_time = tokio::time::timeout(SETTLE, changes).await;
-        in_time.map_err(|_| deadline_exceeded("writing down the own address"))?
+        let changes = self.inner.change(ChangeMembers::SetNodes(own), true).await;
+        changes.context("writing down the own address")
     }
 
     fn check_leads(&self) -> Result<()> {

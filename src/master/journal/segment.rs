@@ -214,8 +214,7 @@ fn cut(dir: &Path, segment: u64, offset: u64, length: u64, rest: &[u64]) -> Resu
 fn damaged(file: &Path, offset: u64) -> crate::core::error::Error {
     data_loss(format!(
         "the journal is damaged: {} cannot be read at offset {offset}, though what stood there \
-         was acknowledged; check the disk and restore the journal directory from a copy or from \
-         another master (`goosefs format` starts anew, without the tree)",
+         was acknowledged",
         file.display()
     ))
 }

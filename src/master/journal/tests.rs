@@ -215,7 +215,8 @@ async fn damage_that_was_acknowledged_is_refused_and_a_torn_tail_is_not() {
     std::fs::write(&file, damaged).unwrap();
     let error = Journal::open_with(options(dir.path())).await.err().expect("it is damaged");
     assert_eq!(error.kind(), ErrorKind::DataLoss);
-    assert!(error.to_string().contains("offset"), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("offset") && text.contains("--from-backup"), "{text}");
 }
 
 #[tokio::test]
@@ -306,4 +307,24 @@ async fn log_and_state_are_as_openraft_expects_them() {
     let ended = openraft::testing::log::Suite::test_all(Fresh).await.unwrap_err().to_string();
     // Its last step installs what the same process made: between masters an image is always a file.
     assert!(ended.contains("only what another master has sent"), "{ended}");
+}
+
+#[tokio::test]
+async fn who_is_no_longer_primary_changes_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = open(dir.path()).await;
+    let (go, gone) = tokio::sync::oneshot::channel::<()>();
+    let changed = AtomicBool::new(false);
+    let work = journal.while_primary(async {
+        gone.await.unwrap();
+        changed.store(true, Ordering::Relaxed);
+        Ok(())
+    });
+    let deposed = async {
+        journal.close().await.unwrap();
+        go.send(()).unwrap();
+    };
+    let (worked, ()) = tokio::join!(work, deposed);
+    assert_eq!(worked.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(!changed.into_inner(), "the store is left alone");
 }

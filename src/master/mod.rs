@@ -52,6 +52,8 @@ mod tests;
 const GRACE: Duration = Duration::from_secs(2);
 /// How long callers wait unanswered for the masters to agree who is primary.
 const SETTLING: Duration = Duration::from_secs(30);
+/// How far the clocks of masters may be apart without a word, in milliseconds.
+const CLOCKS_APART_MS: i64 = 5_000;
 /// How often the master looks whether it is primary.
 const ROLE_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -293,11 +295,26 @@ impl Master {
     /// Makes the tree if there is none, and takes up what an earlier primary left unfinished.
     async fn take_over(&self) -> Result<()> {
         self.journal.catch_up().await?;
+        self.agree_on_time();
         if !self.journal.state().is_initialized()? {
             self.initialize().await?;
         }
         self.files.recover().await?;
         self.jobs.restore()
+    }
+
+    /// Time goes on from where the primary before has left it.
+    fn agree_on_time(&self) {
+        let told_ms = self.journal.state().now_ms();
+        let behind_ms = told_ms - self.clock.now_ms();
+        self.clock.after_ms(told_ms);
+        if behind_ms > CLOCKS_APART_MS {
+            tracing::warn!(
+                behind_ms,
+                "this host's clock is behind that of an earlier primary: times are wrong until it \
+                 has caught up; set the clocks of all masters"
+            );
+        }
     }
 
     /// The first entry of a new cluster: its root, over the under store of the configuration or

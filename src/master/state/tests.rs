@@ -162,6 +162,32 @@ fn a_retry_of_an_operation_gets_the_first_outcome_until_it_expires() {
     assert_eq!(rows(&state), 2);
 }
 
+#[test]
+fn an_operation_is_known_again_however_the_clocks_leap() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = initialized(dir.path());
+    let hour = 3_600_000;
+    for (number, leap) in [hour, -hour, -2 * hour, 5 * hour].into_iter().enumerate() {
+        let start = 100 * hour + number as i64;
+        let id = [number as u8; 16];
+        let at = |ms: i64| {
+            let change = create_file(&format!("/f{number}"));
+            Entry::new(ms, change).with_operation(Some(id), std::time::Duration::from_secs(600))
+        };
+        let apply = |entry: &Entry| state.apply(&[entry], None).unwrap().pop().unwrap();
+        let first = apply(&at(start));
+        assert!(first.is_ok(), "{first:?}");
+        run(&state, start + leap, delete(&format!("/f{number}"), false)).unwrap();
+        // Others, by the clock that leapt.
+        for later in 0..10 {
+            let change = make_directory(&format!("/d{number}-{later}"), false);
+            run(&state, start + leap + later, change).unwrap();
+        }
+        assert_eq!(apply(&at(start + leap)), first, "a leap of {leap} ms");
+        assert_eq!(apply(&at(start)), first);
+    }
+}
+
 fn mount(at: &str, ufs: &str) -> Change {
     Change::Mount(Mount {
         path: path(at),

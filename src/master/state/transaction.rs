@@ -17,6 +17,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+/// The most that the steady time moves on by at one entry.
+const STRIDE_MS: i64 = 10_000;
+
 /// Numbers that only `apply` moves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counters {
@@ -28,7 +31,12 @@ pub(super) struct Counters {
     pub workers: u64,
     /// The latest time of any entry.
     pub now_ms: i64,
-    /// Operations that may be forgotten before this time have been.
+    /// How far time has come without its leaps: what operations expire by, so that a clock which is
+    /// set wrong, or the next primary's that is, does not have them all forgotten at once.
+    pub steady_ms: i64,
+    /// The time of the entry that the steady time went by last.
+    pub paced_ms: i64,
+    /// Operations that may be forgotten before this steady time have been.
     pub forgotten_ms: i64,
     /// No deleted directory with a smaller id is to be taken apart. A queue in the store begins
     /// with the marks of what was removed from it; nobody should wade through them.
@@ -44,6 +52,8 @@ impl Default for Counters {
             next_mount: 1,
             workers: 0,
             now_ms: 0,
+            steady_ms: 0,
+            paced_ms: 0,
             forgotten_ms: 0,
             reap_from: 0,
             freed_from: 0,
@@ -125,7 +135,8 @@ impl<'s> Transaction<'s> {
             }
         }
         let (counters, mounts, notices) = self.before.clone();
-        self.counters = Counters { now_ms: self.counters.now_ms, ..counters };
+        let Counters { now_ms, steady_ms, paced_ms, .. } = self.counters;
+        self.counters = Counters { now_ms, steady_ms, paced_ms, ..counters };
         self.mounts = mounts;
         self.notices.truncate(notices);
     }
@@ -143,8 +154,19 @@ impl<'s> Transaction<'s> {
 
     /// Moves time on to that of an entry, and gives the time it counts as.
     pub fn advance(&mut self, at_ms: i64) -> i64 {
-        self.counters.now_ms = self.counters.now_ms.max(at_ms);
-        self.counters.now_ms
+        let counters = &mut self.counters;
+        counters.now_ms = counters.now_ms.max(at_ms);
+        counters.steady_ms += (at_ms - counters.paced_ms).clamp(0, STRIDE_MS);
+        // Entries of one clock come a little out of order; a clock that is behind is another one.
+        if at_ms > counters.paced_ms || at_ms < counters.paced_ms - STRIDE_MS {
+            counters.paced_ms = at_ms;
+        }
+        counters.now_ms
+    }
+
+    /// The steady time of the entry that is being applied.
+    pub fn steady_ms(&self) -> i64 {
+        self.counters.steady_ms
     }
 
     /// The time of the entry that is being applied.

@@ -28,7 +28,8 @@ pub(super) fn once(
     change: impl FnOnce(&mut Transaction) -> Result<Outcome, Stop>,
 ) -> Result<Outcome, Stop> {
     let Some(operation) = entry.operation else { return change(tx) };
-    let now = tx.now_ms();
+    let now = tx.steady_ms();
+    let expires_ms = now + (operation.expires_ms - entry.at_ms);
     let key = Section::Operations.key(&[&operation.id]);
     if let Some((expires_ms, outcome)) = tx.rest::<(i64, Outcome)>(&key)?
         && expires_ms > now
@@ -36,9 +37,9 @@ pub(super) fn once(
         return Ok(outcome);
     }
     let outcome = change(tx)?;
-    if operation.expires_ms > now {
-        tx.set_rest(key, &(operation.expires_ms, &outcome));
-        tx.put_rest(expiry_key(operation.expires_ms, &operation.id), Some(Vec::new()));
+    if expires_ms > now {
+        tx.set_rest(key, &(expires_ms, &outcome));
+        tx.put_rest(expiry_key(expires_ms, &operation.id), Some(Vec::new()));
     }
     forget(tx, now)?;
     Ok(outcome)

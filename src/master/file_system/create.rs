@@ -7,6 +7,7 @@ use crate::master::journal::entry::{
     self, Change, CommitLocation, CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Delete,
     Outcome, Ownership, SetAttributes, Target,
 };
+use crate::master::locks::Guard;
 use crate::master::stores::{CALL_DEADLINE, within};
 use crate::master::sync::Freshness;
 use crate::ufs::{Attributes, UfsStatus};
@@ -15,6 +16,10 @@ use std::collections::BTreeMap;
 /// The extended attribute that holds a write type: on a directory the policy for what is made in
 /// it, on a file how it is being written, so that its completion knows where the bytes are.
 pub(super) const WRITE_TYPE: &str = "innerWriteType";
+
+/// The extended attribute of a directory that is being made in the under store: the store may have
+/// it already, or get it from a retry. It goes when the directory counts as persisted.
+pub(super) const PERSISTING: &str = "innerPersisting";
 
 /// What a client says of a new file.
 #[derive(Clone, Debug, Default)]
@@ -163,15 +168,19 @@ impl FileSystem {
         if path.is_root() && new.allow_exists {
             return Ok(());
         }
-        let _shared = self.locks.shared(path).await?;
         let persisted = self.is_through_here(path, new.write_type, new.default_write_type)?;
-        // Of an operation that is repeated, only the tree's part is known to have been done.
-        let there = self.repeated(caller)?.is_some()
-            || match self.find(path, Freshness::Known).await? {
-                Some(found) if found.folder && new.allow_exists => true,
-                Some(_) => return Err(already_exists(format!("path {path} already exists"))),
-                None => false,
-            };
+        let _held = self.hold_directory(path, persisted).await?;
+        if let Some(Outcome::Created(id) | Outcome::Existed(id)) = self.repeated(caller)? {
+            // Only the tree's part of it is known to have been done. Somebody may have moved or
+            // removed it since.
+            let still = self.peek(path)?.is_some_and(|status| status.id == id);
+            return if persisted && still { self.persist_directory(path).await } else { Ok(()) };
+        }
+        let there = match self.find_held(path, Freshness::Known).await? {
+            Some(found) if found.folder && new.allow_exists => true,
+            Some(_) => return Err(already_exists(format!("path {path} already exists"))),
+            None => false,
+        };
         if there {
             return if persisted { self.persist_directory(path).await } else { Ok(()) };
         }
@@ -180,13 +189,14 @@ impl FileSystem {
         self.check_parent(path, new.recursive)?;
         // The tree first: a master killed before the store has it too leaves a directory of the
         // tree's own, and the caller who tries again is known by its operation's id.
+        let persisting = persisted.then(|| (PERSISTING.to_string(), Vec::new()));
         let change = CreateDirectory {
             path: path.clone(),
             ownership: self.ownership(caller, new.mode.unwrap_or(0o755)),
             parents_mode: new.recursive.then_some(0o755),
             allow_exists: new.allow_exists,
             persisted: false,
-            xattrs: BTreeMap::new(),
+            xattrs: persisting.into_iter().collect(),
         };
         let made = self.commit_for(caller, Change::CreateDirectory(change)).await?;
         self.sync.appeared(path);
@@ -204,6 +214,18 @@ impl FileSystem {
             self.commit(Change::Delete(delete)).await.ok();
         }
         below
+    }
+
+    /// Holds the path of a directory that is to be made, alone if its store gets it too and does not
+    /// have it: nobody is to remove or move it in between.
+    async fn hold_directory(&self, path: &FsPath, persisted: bool) -> Result<Guard> {
+        let shared = self.locks.shared(path).await?;
+        let whole = self.peek(path)?.is_some_and(|status| status.folder && status.is_persisted());
+        if !persisted || whole {
+            return Ok(shared);
+        }
+        drop(shared);
+        self.locks.exclusive(std::slice::from_ref(path)).await
     }
 
     /// Makes a directory of the tree in its under store too, if that does not have it.
@@ -233,7 +255,8 @@ impl FileSystem {
             return Ok(());
         }
         let persistence = Some(PersistenceState::Persisted);
-        let attributes = entry::Attributes { persistence, ..Default::default() };
+        let remove_xattrs = vec![PERSISTING.to_string()];
+        let attributes = entry::Attributes { persistence, remove_xattrs, ..Default::default() };
         let change = SetAttributes { target: Target::Inodes(inodes), attributes };
         self.commit(Change::SetAttributes(change)).await.map(drop)
     }

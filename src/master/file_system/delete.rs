@@ -36,7 +36,12 @@ impl FileSystem {
         self.check_no_mount(path, "deleted")?;
         self.permit_parent(caller, path)?;
         if removal.here_only || !is_below(&status) {
-            return self.remove_here(caller, &status, removal).await;
+            let _shared = self.locks.shared(path).await?;
+            // Whoever held the path before us may have brought it to the store.
+            let status = self.peek(path)?.ok_or_else(|| missing(path))?;
+            if removal.here_only || !is_below(&status) {
+                return self.remove_here(caller, &status, removal).await;
+            }
         }
         let mount = self.resolve(path)?.mount;
         check_writable(&mount, path)?;
@@ -75,10 +80,9 @@ impl FileSystem {
         Err(Error::new(ErrorKind::NotEmpty, text))
     }
 
-    /// Deletes from the tree alone.
+    /// Deletes from the tree alone. The path is held.
     async fn remove_here(&self, caller: &Caller, status: &Status, removal: Removal) -> Result<()> {
         let path = &status.path;
-        let _shared = self.locks.shared(path).await?;
         let delete = Delete { path: path.clone(), id: None, recursive: removal.recursive };
         if status.is_persisted()
             && let Some(parent) = path.parent()
@@ -133,9 +137,13 @@ impl FileSystem {
 }
 
 /// Whether the under store has, or may have, something of it: also what a worker has written through
-/// before the file was completed.
+/// before the file was completed, and a directory that is being made there.
 pub(super) fn is_below(status: &Status) -> bool {
     let written = || write_type_of(status.xattrs.get(create::WRITE_TYPE)?);
     let through = || matches!(written(), Some(WriteType::CacheThrough | WriteType::Through));
-    status.is_persisted() || !status.folder && !status.completed && through()
+    let begun = match status.folder {
+        true => status.xattrs.contains_key(create::PERSISTING),
+        false => !status.completed && through(),
+    };
+    status.is_persisted() || begun
 }

@@ -97,6 +97,10 @@ impl FileSystem {
             let text = format!("file {} is incomplete: it is being written", source.path);
             return Err(Error::new(ErrorKind::Incomplete, text));
         }
+        if source.folder {
+            // Its making may have been interrupted.
+            self.persist_directory(&source.path).await?;
+        }
         self.make_parent_below(to).await?;
         let (from, id, folder) = (source.path.clone(), source.id, source.folder);
         let intent = Intent::Rename { from: from.clone(), to: to.clone(), id, folder };

@@ -12,11 +12,18 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tonic::{Response, Status};
 
 /// Waits between rounds of asking all masters who is primary. An election takes one to two seconds.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// How long a call waits for its answer before the other masters are asked whether one of them is
+/// primary by now, and how often they are: the one that owes the answer may hang, or be cut off.
+const LOOK: Duration = Duration::from_secs(1);
+/// How much longer than another a master may take to say whether it is primary.
+const HANGS: Duration = Duration::from_secs(2);
 
 /// A connection to whichever master is primary. Clones share it.
 #[derive(Clone)]
@@ -29,6 +36,8 @@ struct Inner {
     credentials: Credentials,
     retry_max: Duration,
     current: Mutex<Option<Current>>,
+    /// Held by the one who looks for another primary while calls wait for this one.
+    looking: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -47,7 +56,8 @@ impl Primary {
 
     /// Finds the primary among `addresses` (host:port); calls are repeated for up to `retry_max`.
     pub fn of(addresses: Vec<String>, credentials: Credentials, retry_max: Duration) -> Self {
-        let inner = Inner { addresses, credentials, retry_max, current: Mutex::new(None) };
+        let (current, looking) = Default::default();
+        let inner = Inner { addresses, credentials, retry_max, current, looking };
         Primary { inner: Arc::new(inner) }
     }
 
@@ -86,7 +96,7 @@ impl Primary {
         loop {
             let mut answered = false;
             let error = match self.current().await {
-                Ok(current) => match call(current.channel.clone()).await {
+                Ok(current) => match self.unless_replaced(&current, &call).await {
                     Ok(response) => return Ok(response.into_inner()),
                     Err(status) => {
                         let error = from_status(&status);
@@ -112,6 +122,45 @@ impl Primary {
         }
     }
 
+    /// What `call` gives on `current`; `Unavailable` once another master is known to be primary.
+    async fn unless_replaced<T, F>(
+        &self,
+        current: &Current,
+        call: impl Fn(Channel) -> F,
+    ) -> std::result::Result<T, Status>
+    where
+        F: Future<Output = std::result::Result<T, Status>>,
+    {
+        let answer = call(current.channel.clone());
+        if self.inner.addresses.len() < 2 {
+            return answer.await;
+        }
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.replaced(current) => {
+                Err(Status::unavailable(format!("{} is not the primary any more", current.address)))
+            }
+        }
+    }
+
+    /// Waits until another connection than `old` is in use, and looks for one from time to time.
+    async fn replaced(&self, old: &Current) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let used = self.inner.current.lock().await.as_ref().map(|used| used.generation);
+            if used.is_some_and(|generation| generation != old.generation) {
+                return;
+            }
+            // One for all calls that wait.
+            let Ok(_looking) = self.inner.looking.try_lock() else { continue };
+            if let Ok(found) = self.find(|address| address != old.address).await {
+                *self.inner.current.lock().await = Some(found);
+                return;
+            }
+        }
+    }
+
     fn nobody(&self, last: Error) -> Error {
         let masters = self.inner.addresses.join(", ");
         unavailable(format!("no primary master at {masters}: is it running? {last}"))
@@ -131,19 +180,28 @@ impl Primary {
         if let Some(current) = current.as_ref() {
             return Ok(current.clone());
         }
+        let found = self.find(|_| true).await?;
+        *current = Some(found.clone());
+        Ok(found)
+    }
+
+    /// A new connection to the primary, if it is among those `wanted`.
+    async fn find(&self, wanted: impl Fn(&str) -> bool) -> Result<Current> {
         let mut last = unavailable("no master is configured");
         // All at once: one that hangs must not keep us from the primary.
         let ask = |address: &'_ String| {
             let address = address.clone();
             async move { (self.try_master(&address).await, address) }
         };
-        let mut asked: FuturesUnordered<_> = self.inner.addresses.iter().map(ask).collect();
-        while let Some((answer, address)) = asked.next().await {
+        let wanted = self.inner.addresses.iter().filter(|address| wanted(address));
+        let mut asked: FuturesUnordered<_> = wanted.map(ask).collect();
+        let mut patience = self.inner.credentials.connect_timeout * 2;
+        while let Ok(Some((answer, address))) = timeout(patience, asked.next()).await {
+            // When one has answered, one that hangs does not keep us from asking all again.
+            patience = HANGS;
             match answer {
                 Ok(channel) => {
-                    let found = Current { address, channel, generation: Instant::now() };
-                    *current = Some(found.clone());
-                    return Ok(found);
+                    return Ok(Current { address, channel, generation: Instant::now() });
                 }
                 Err(error) if error.message().contains(&address) => last = error,
                 Err(error) => last = error.context(address),

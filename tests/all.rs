@@ -7,6 +7,7 @@ mod client;
 mod conf;
 mod crash;
 mod disk;
+mod faults;
 mod fs;
 mod fuse;
 mod generated;

@@ -1,5 +1,6 @@
 //! Several masters of one cluster, each a process of its own.
 
+use super::network::Network;
 use super::node::Node;
 use super::{eventually, free_port, goosefs, run, scratch_dir, texts};
 use goosefs::client::FileSystem;
@@ -15,27 +16,39 @@ pub struct Masters {
     pub nodes: Vec<Node>,
     worker: Option<Node>,
     properties: Vec<(String, String)>,
+    /// What joins them, if they have namespaces of their own.
+    pub network: Option<Network>,
 }
 
 /// One entry of `goosefs.masters`.
-fn entry(number: usize) -> (u16, u16, String) {
+fn entry(number: usize, host: &str) -> (u16, String) {
     let (rpc, journal) = (free_port(), free_port());
-    let text = format!("name=m{number} host=127.0.0.1 rpc_port={rpc} journal_port={journal}");
-    (rpc, journal, text)
+    let text = format!("name=m{number} host={host} rpc_port={rpc} journal_port={journal}");
+    (rpc, text)
 }
 
 impl Masters {
     /// That many masters, which have not been started.
     pub fn new(count: usize, properties: &[(&str, &str)]) -> Masters {
-        let dir = scratch_dir();
-        let entries: Vec<_> = (0..count).map(entry).collect();
-        let all: Vec<&str> = entries.iter().map(|(_, _, text)| text.as_str()).collect();
-        let mut masters = Masters { dir, nodes: Vec::new(), worker: None, properties: Vec::new() };
+        Self::on(None, count, properties)
+    }
+
+    /// The same on a network that can be cut.
+    pub fn on(network: Option<Network>, count: usize, properties: &[(&str, &str)]) -> Masters {
+        let (nodes, worker, known) = (Vec::new(), None, Vec::new());
+        let mut masters = Masters { dir: scratch_dir(), nodes, worker, properties: known, network };
+        let entries: Vec<_> = (0..count).map(|n| entry(n, &masters.host(n))).collect();
+        let all: Vec<&str> = entries.iter().map(|(_, text)| text.as_str()).collect();
         masters.know(&all.join(","), properties);
-        for (number, (port, ..)) in entries.iter().enumerate() {
+        for (number, (port, _)) in entries.iter().enumerate() {
             masters.add_node(number, *port);
         }
         masters
+    }
+
+    /// Where a master is.
+    fn host(&self, number: usize) -> String {
+        self.network.as_ref().map_or("127.0.0.1".into(), |network| network.address(number))
     }
 
     fn know(&mut self, all: &str, properties: &[(&str, &str)]) {
@@ -58,29 +71,50 @@ impl Masters {
         let mut properties = self.properties.clone();
         properties.push(("master.web.port".into(), free_port().to_string()));
         let command = ["master", "start", "--name", &name];
-        self.nodes.push(Node::new(&self.dir.join(&name), &command, &properties, port));
+        let node = Node::new(&self.dir.join(&name), &command, &properties, port);
+        let clock = self.clock(number).display().to_string();
+        let node = node.with_env(&[("GOOSEFS_TEST_CLOCK".into(), clock)]);
+        let namespace = self.network.as_ref().map(|network| network.namespace(number));
+        self.nodes.push(node.within(namespace));
+    }
+
+    /// The file that says by how much a master's clock is wrong.
+    fn clock(&self, number: usize) -> PathBuf {
+        self.dir.join(format!("m{number}.clock"))
+    }
+
+    /// Sets a master's clock wrong by so many milliseconds, in one jump.
+    pub fn set_clock(&self, number: usize, ms: i64) {
+        let new = self.dir.join("clock.new");
+        std::fs::write(&new, ms.to_string()).unwrap();
+        std::fs::rename(new, self.clock(number)).unwrap();
     }
 
     /// All of them, started, with a primary.
     pub fn start(count: usize, properties: &[(&str, &str)]) -> Masters {
-        let mut masters = Masters::new(count, properties);
-        masters.nodes.iter_mut().for_each(Node::spawn);
-        masters.wait_for_primary();
-        masters
+        Masters::new(count, properties).started()
+    }
+
+    /// The same masters, started, with a primary.
+    pub fn started(mut self) -> Masters {
+        self.nodes.iter_mut().for_each(Node::spawn);
+        self.wait_for_primary();
+        self
     }
 
     /// Starts a worker and waits until it is known.
     pub fn add_worker(&mut self) {
         let (dir, port) = (self.dir.join("worker"), free_port());
+        let host = self.network.as_ref().map_or("127.0.0.1".into(), Network::here);
         let mut properties = self.properties.clone();
         properties.extend([
-            ("worker.hostname".into(), "127.0.0.1".into()),
+            ("worker.hostname".into(), host),
             ("worker.rpc.port".into(), port.to_string()),
             ("worker.web.port".into(), free_port().to_string()),
             ("worker.dirs".into(), format!("SSD:{}:1GB", dir.join("blocks").display())),
         ]);
         let mut worker = Node::new(&dir, &["worker", "start"], &properties, port);
-        worker.start();
+        worker.spawn();
         self.worker = Some(worker);
         eventually("the primary knows the worker", || {
             let report = self.ok(&["fsadmin", "report", "-o", "json"]);
@@ -103,7 +137,7 @@ impl Masters {
 
     /// A client that knows only the master of that number.
     pub fn connect_only(&self, number: usize) -> FileSystem {
-        let address = format!("127.0.0.1:{}", self.nodes[number].port);
+        let address = format!("{}:{}", self.host(number), self.nodes[number].port);
         let config = self.config().and("goosefs.master.rpc.addresses", &address).unwrap();
         FileSystem::connect(&config.and("goosefs.user.rpc.retry.max.duration", "1s").unwrap())
     }
@@ -140,6 +174,13 @@ impl Masters {
     /// Waits until there is a primary that serves; its number.
     pub fn wait_for_primary(&self) -> usize {
         eventually(&format!("a primary serves: {}", self.dir.display()), || self.primary())
+    }
+
+    /// Waits until all masters vote and answer.
+    pub fn wait_for_voters(&self) {
+        let names: Vec<String> = (0..self.nodes.len()).map(|number| format!("m{number}")).collect();
+        let all: Vec<_> = names.iter().map(|name| (name.as_str(), "VOTER", true)).collect();
+        self.wait_for_states(&all);
     }
 
     /// Waits until `quorum info` has these states of the masters, by name.

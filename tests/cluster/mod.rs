@@ -3,10 +3,14 @@
 
 #![allow(dead_code)]
 
+mod disk;
 mod masters;
+mod network;
 mod node;
 
+pub use disk::Disk;
 pub use masters::Masters;
+pub use network::{End, Network};
 pub use node::Node;
 
 use std::net::TcpListener;

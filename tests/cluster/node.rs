@@ -12,6 +12,8 @@ pub struct Node {
     dir: PathBuf,
     args: Vec<String>,
     environment: Vec<(String, String)>,
+    /// The network namespace it lives in, if it has one.
+    namespace: Option<String>,
     /// The port it serves on.
     pub port: u16,
     child: Option<Child>,
@@ -29,12 +31,19 @@ impl Node {
         args.push(format!("-Ddata.dir={}", dir.join("data").display()));
         args.extend(properties.iter().map(|(key, value)| format!("-D{key}={value}")));
         args.extend(command.iter().map(|word| word.to_string()));
-        Node { dir: dir.into(), args, environment: Vec::new(), port, child: None }
+        let (environment, namespace) = (Vec::new(), None);
+        Node { dir: dir.into(), args, environment, namespace, port, child: None }
     }
 
     /// With variables of its environment.
     pub(super) fn with_env(mut self, environment: &[(String, String)]) -> Self {
         self.environment = environment.to_vec();
+        self
+    }
+
+    /// In a network namespace.
+    pub(super) fn within(mut self, namespace: Option<String>) -> Self {
+        self.namespace = namespace;
         self
     }
 
@@ -55,7 +64,8 @@ impl Node {
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.dir.display());
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
-        let child = goosefs()
+        let child = self
+            .program()
             .args(&self.args)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(log.try_clone().unwrap())
@@ -63,6 +73,18 @@ impl Node {
             .spawn()
             .expect("the binary starts");
         self.child = Some(child);
+    }
+
+    /// The binary, in its namespace: `ip` becomes the program it is given.
+    fn program(&self) -> Command {
+        let binary = goosefs();
+        let Some(namespace) = &self.namespace else { return binary };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(binary.get_program());
+        for (name, _) in binary.get_envs() {
+            command.env_remove(name);
+        }
+        command
     }
 
     /// Waits until the process listens.

@@ -110,14 +110,16 @@ impl FileSystem {
             }),
             ..Default::default()
         };
-        let mut answers = self
+        // What happens before the first entry is the call's own.
+        let (first, answers) = self
             .tree(path, |mut tree| {
                 let request = request.clone();
-                async move { tree.list_status(request).await }
+                async move {
+                    let mut answers = tree.list_status(request).await?.into_inner();
+                    Ok(Response::new((answers.message().await?, answers)))
+                }
             })
             .await?;
-        // An error before the first entry is the call's own.
-        let first = answers.message().await.map_err(|e| named(e.into(), path))?;
         let path = path.clone();
         let rest = answers.map_err(move |e| named(e.into(), &path));
         let batches = futures::stream::iter(first.map(Ok)).chain(rest);

@@ -324,6 +324,31 @@ async fn of_many_renames_to_one_name_one_succeeds() {
     assert_eq!(master.list("/", LoadMetadataPType::Always).await.unwrap().len(), 8);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_directory_that_is_deleted_while_it_is_made_does_not_come_back() {
+    let mut master = Fixture::start().await;
+    for round in 0..20 {
+        let path = format!("/d{round}");
+        let (mut maker, mut deleter) = (master.client.clone(), master.client.clone());
+        let through = CreateDirectoryPOptions {
+            write_type: Some(WritePType::CacheThrough as i32),
+            ..Default::default()
+        };
+        let make = CreateDirectoryPRequest { path: Some(path.clone()), options: Some(through) };
+        let delete = async {
+            let request = || DeletePRequest { path: Some(path.clone()), options: None };
+            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            while deleter.remove(request()).await.is_err() {
+                assert!(std::time::Instant::now() < deadline, "{path} is never there");
+            }
+        };
+        let (made, ()) = tokio::join!(maker.create_directory(make), delete);
+        made.unwrap();
+        assert!(!master.ufs(&path[1..]).exists(), "{path} is in the store still");
+        assert_eq!(kind(master.status(&path).await), ErrorKind::NotFound);
+    }
+}
+
 #[tokio::test]
 async fn mounts_are_checked_before_they_are_made() {
     let mut master = Fixture::start().await;

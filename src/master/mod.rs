@@ -89,6 +89,11 @@ pub async fn run(
     // Taken before the journal is opened, which may wait for others.
     let mut sockets = Sockets::bind(&config).await?;
     let journal = Journal::open(&config.master).await.context("opening the journal")?;
+    let leaving = journal.clone();
+    let shutdown = async move {
+        shutdown.await;
+        leaving.hand_over().await;
+    };
     let shutdown = shutdown.shared();
     let result = loop {
         match serve(&config, &journal, sockets, shutdown.clone()).await {

@@ -31,6 +31,8 @@ const ASK: Duration = Duration::from_secs(1);
 const CATCH_UP: Duration = Duration::from_secs(600);
 /// How long an election that was asked for may take.
 const ELECTION: Duration = Duration::from_secs(10);
+/// How long a primary that stops waits for the next one.
+const HAND_OVER: Duration = Duration::from_secs(2);
 /// How often a master without a journal looks for the others.
 const LOOK: Duration = Duration::from_millis(500);
 /// How often it says what it waits for.
@@ -327,6 +329,25 @@ impl Journal {
             deadline_exceeded(format!("{name} was not elected within {ELECTION:?}: see its log"))
         })?;
         Ok(())
+    }
+
+    /// Lets another master be primary, if one is there: a primary that stops on purpose is followed
+    /// at once, instead of after a silence.
+    pub async fn hand_over(&self) {
+        if !self.leads() {
+            return;
+        }
+        let own = self.inner.identity.id;
+        let able = |member: &Member| member.voter && member.id != own && member.standing.is_some();
+        let others = self.members().await.into_iter().filter(able);
+        let last_log = |member: &Member| member.standing.as_ref().map(|standing| standing.last_log);
+        let Some(next) = others.max_by_key(last_log) else { return };
+        let name = next.node.name;
+        match tokio::time::timeout(HAND_OVER, self.elect(&name)).await {
+            Ok(Ok(())) => tracing::info!(name, "another master is primary: this one may go"),
+            Ok(Err(error)) => tracing::warn!(name, %error, "not handed over"),
+            Err(_) => tracing::warn!(name, "not handed over in time"),
+        }
     }
 
     /// The primary writes down where it is reached now, should that have changed.

@@ -21,10 +21,11 @@ pub fn start(node: &Node) -> Result<()> {
     Ok(())
 }
 
-/// Libraries below us talk at `warn` unless a level for them is asked for by name.
+/// Libraries below us talk at `warn` unless a level for them is asked for by name; openraft, which
+/// repeats several times a second that a master is down, at `error`.
 fn quiet(level: &str) -> String {
     if level.contains(',') || level.contains('=') {
         return level.into();
     }
-    format!("warn,goosefs={level}")
+    format!("warn,openraft=error,goosefs={level}")
 }

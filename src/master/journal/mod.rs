@@ -570,7 +570,8 @@ async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> 
     };
     let config = config.validate().map_err(|e| internal(e.to_string()))?;
     let machine = Machine::new(state.clone(), space)?;
-    let raft = Raft::new(identity.id, Arc::new(config), Network, log.clone(), machine).await;
+    let raft =
+        Raft::new(identity.id, Arc::new(config), Network::default(), log.clone(), machine).await;
     let raft = raft.map_err(|e| {
         let dir = options.dir.display();
         internal(format!("the journal in {dir} cannot be opened")).with_source(e)

@@ -19,9 +19,12 @@ use openraft::raft::{
     AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest,
     TransferLeaderResponse, VoteRequest, VoteResponse,
 };
+use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -57,22 +60,29 @@ pub fn client(address: &str) -> Option<QuorumClient<Channel>> {
 }
 
 /// Reaches the other masters.
-#[derive(Clone, Copy, Debug)]
-pub struct Network;
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    /// Who did not answer when last asked: that is said once, and once that it answers again.
+    silent: Arc<Mutex<HashSet<u64>>>,
+}
 
 impl RaftNetworkFactory<Types> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &Node) -> Peer {
-        Peer { target, address: node.journal.clone(), client: client(&node.journal) }
+        let (network, client) = (self.clone(), client(&node.journal));
+        Peer { target, node: node.clone(), client, network }
     }
 }
 
 /// One other master.
+#[derive(Clone)]
 pub struct Peer {
-    target: u64,
-    address: String,
+    /// The number of its journal.
+    pub target: u64,
+    node: Node,
     client: Option<QuorumClient<Channel>>,
+    network: Network,
 }
 
 /// The first message of an image.
@@ -85,8 +95,12 @@ pub struct ImageHeader {
 }
 
 impl Peer {
-    fn client(&self) -> Result<QuorumClient<Channel>, Status> {
-        let address = || Status::unavailable(format!("{:?} is no address", self.address));
+    /// A client of its journal.
+    ///
+    /// # Errors
+    /// `Unavailable` when its address is none.
+    pub fn client(&self) -> Result<QuorumClient<Channel>, Status> {
+        let address = || Status::unavailable(format!("{:?} is no address", self.node.journal));
         self.client.clone().ok_or_else(address)
     }
 
@@ -107,9 +121,24 @@ impl Peer {
     {
         let client = self.client().map_err(failed)?;
         let answer = tokio::time::timeout(patience, call(client, self.message(question))).await;
-        let answer = answer.map_err(|_| failed(Status::deadline_exceeded("no answer in time")))?;
-        let answer = answer.map_err(failed)?.into_inner();
-        decode(&answer.body).map_err(failed)
+        let answer = answer.unwrap_or_else(|_| Err(late()));
+        self.note(answer.as_ref().err());
+        decode(&answer.map_err(failed)?.into_inner().body).map_err(failed)
+    }
+
+    /// Notes whether it answered.
+    pub fn note(&self, failure: Option<&Status>) {
+        let mut silent = self.network.silent.lock();
+        let Node { name, journal, .. } = &self.node;
+        match failure {
+            Some(status) if silent.insert(self.target) => {
+                tracing::warn!(name, journal, error = status.message(), "a master does not answer");
+            }
+            None if silent.remove(&self.target) => {
+                tracing::info!(name, journal, "a master answers again");
+            }
+            _ => {}
+        }
     }
 
     async fn send_image(&self, snapshot: RaftSnapshot, vote: Vote) -> Result<Vec<u8>, Status> {
@@ -141,6 +170,11 @@ impl Peer {
         read.await.map_err(|error| Status::internal(error.to_string()))??;
         Ok(answer?.into_inner().body)
     }
+}
+
+/// Nobody answered in time.
+pub fn late() -> Status {
+    Status::deadline_exceeded("no answer in time")
 }
 
 /// What came of a call, in openraft's words: whoever cannot be reached is left alone for a while.
@@ -192,10 +226,7 @@ impl RaftNetworkV2<Types> for Peer {
     where
         S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
     {
-        Box::pin(async move {
-            let client = self.client().map_err(failed)?;
-            pipeline::open(client, self.target, input).await.map_err(failed)
-        })
+        Box::pin(async move { Ok(pipeline::run(self.clone(), input)) })
     }
 
     async fn vote(
@@ -233,10 +264,10 @@ impl RaftNetworkV2<Types> for Peer {
             closed = cancel => return Err(StreamingError::Closed(closed)),
             sent = tokio::time::timeout(IMAGE, self.send_image(snapshot, vote)) => sent,
         };
-        let sent = sent.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time")));
+        let sent = sent.unwrap_or_else(|_| Err(late()));
         let answer = sent.and_then(|body| decode(&body));
         answer.map_err(|status| {
-            tracing::warn!(address = %self.address, %status, "sending the state to another master");
+            tracing::warn!(address = self.node.journal, %status, "sending the state to another master");
             StreamingError::Unreachable(Unreachable::new(&status))
         })
     }

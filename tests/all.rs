@@ -2,6 +2,7 @@
 
 mod cluster;
 
+mod backup;
 mod binary;
 mod client;
 mod conf;

@@ -1,5 +1,6 @@
 //! The master: start it, or make it forget everything.
 
+use super::print::time_utc;
 use super::{Global, block_on};
 use crate::core::config::Config;
 use crate::core::error::{Result, failed_precondition};
@@ -48,7 +49,17 @@ impl Master {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Removes the journal and the inode tree of this node's master. Under stores are not touched: what is
-persisted there can be mounted again. What was in the cache only is lost.")]
+persisted there can be mounted again. What was in the cache only is lost.
+
+With --from-backup the master begins with a backup in place of nothing. The backup is checked whole
+before anything is removed. Of several masters restore one, format the others, and start all: they
+begin when all are there. See goosefs(7).
+
+Examples:
+  goosefs format
+  goosefs format --from-backup /var/backups/goosefs-backup-2026-11-22-....image
+  goosefs format --name m0 --yes --from-backup s3://bucket/backups/goosefs-backup-....image
+  goosefs format --name m1 --yes")]
 pub struct Format {
     /// Do not ask
     #[arg(short = 'y', long)]
@@ -56,21 +67,36 @@ pub struct Format {
     /// Which of goosefs.masters this is; found out by host where it is not said
     #[arg(long)]
     name: Option<String>,
+    /// Begin with this backup: the address of an under store, or a file of this host
+    #[arg(long, value_name = "URI|FILE")]
+    from_backup: Option<String>,
 }
 
 impl Format {
     /// Runs it.
     ///
     /// # Errors
-    /// When nobody agreed, or the directory cannot be removed.
+    /// When nobody agreed, the directory cannot be removed, or the backup is not a whole one.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         let config = named(global.load()?, self.name.as_deref())?.for_master()?;
         let dir = config.master.journal_dir.display().to_string();
-        if !self.yes && !agreed(&dir)? {
+        // A backup in the place of nothing takes nothing away.
+        let asks = self.from_backup.is_none() || !master::is_formatted(&config)?;
+        if asks && !self.yes && !agreed(&dir)? {
             return Err(failed_precondition("nothing was formatted: say yes, or give --yes"));
         }
-        master::format(&config)?;
-        println!("Formatted the master's journal in {dir}");
+        let Some(from) = self.from_backup else {
+            master::format(&config)?;
+            println!("Formatted the master's journal in {dir}");
+            return Ok(ExitCode::SUCCESS);
+        };
+        let (header, inodes) = block_on(master::restore(&config, &from))?;
+        println!(
+            "The master's journal in {dir} begins with the backup of {} UTC, of cluster {}: {inodes} \
+             files and directories. Start the master.",
+            time_utc(header.made_ms),
+            header.cluster_id
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

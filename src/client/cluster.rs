@@ -491,6 +491,33 @@ impl FileSystem {
         asked.await.map(drop)
     }
 
+    /// Begins a backup of the masters' state in `directory`, or the configured one; with an id that
+    /// the primary knows already, says how it goes with that backup.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` while another is made; `InvalidArgument` for a directory that makes no
+    /// sense.
+    pub async fn start_backup(&self, id: &str, directory: &str, local: bool) -> Result<v1::Backup> {
+        let asked = self.primary.call(|channel| async move {
+            let (id, directory) = (id.into(), directory.into());
+            let request = v1::StartBackupRequest { id, directory, local };
+            JournalAdminClient::new(channel).start_backup(request).await
+        });
+        asked.await
+    }
+
+    /// How it goes with a backup.
+    ///
+    /// # Errors
+    /// `NotFound` when the primary does not know it: another master has become primary since.
+    pub async fn backup(&self, id: &str) -> Result<v1::Backup> {
+        let asked = self.primary.call(|channel| async move {
+            let request = v1::GetBackupRequest { id: id.into() };
+            JournalAdminClient::new(channel).get_backup(request).await
+        });
+        asked.await
+    }
+
     async fn ask_master(&self, address: &str) -> Result<v1::GetMastersResponse> {
         let ask = async {
             let channel = connect(address, &Credentials::of(&self.context.config)).await?;

@@ -22,6 +22,9 @@ pub fn start(master: &Arc<Master>, duties: &Duties, group: &Group) {
     every("lost workers", Duration::from_secs(1), |m| Box::pin(lost_workers(m)));
     every("deleted files", Duration::from_millis(500), |m| Box::pin(deleted_files(m)));
     every("persist", Duration::from_millis(200), |m| Box::pin(persist(m)));
+    every("daily backup", Duration::from_secs(1), |m| {
+        Box::pin(async move { m.backups.make_daily().await })
+    });
     every("expired files", config.ttl_interval, |m| Box::pin(expired(m)));
     let incomplete =
         (config.incomplete_timeout / 10).clamp(Duration::from_secs(1), Duration::from_secs(3600));

@@ -7,6 +7,7 @@
 //! All state changes go through the journal; everything else here can be lost with the process and
 //! is learned anew: which workers live, what they do, when a store was last asked.
 
+pub mod backup;
 mod duties;
 pub mod file_system;
 pub mod inode;
@@ -30,6 +31,7 @@ use crate::core::proto::v1;
 use crate::core::rpc::{self, Sessions};
 use crate::core::runtime::{Clock, Duties, Group};
 use crate::core::security::{Groups, User};
+use backup::Backups;
 use file_system::FileSystem;
 use futures::FutureExt;
 use jobs::{Jobs, Persister};
@@ -66,6 +68,7 @@ pub struct Master {
     pub(in crate::master) workers: Registry,
     pub(in crate::master) jobs: Jobs,
     pub(in crate::master) persister: Persister,
+    pub(in crate::master) backups: Backups,
     pub(in crate::master) metrics: Metrics,
     pub(in crate::master) duties: Duties,
     /// What this process counts, and the calls among it.
@@ -180,6 +183,35 @@ async fn serve(
 /// # Errors
 /// When a master runs on it, or the directory cannot be removed.
 pub fn format(config: &Config) -> Result<()> {
+    check_stopped(config)?;
+    let dir = &config.master.journal_dir;
+    match std::fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.with_context(|| format!("removing {}", dir.display())),
+    }
+}
+
+/// Whether a master has something that [`format`] or [`restore`] would replace.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn is_formatted(config: &Config) -> Result<bool> {
+    Ok(!journal::restore::is_used(&config.master.journal_dir)?)
+}
+
+/// Puts the backup at `from`, an under store's address or a file of this host, in the place of
+/// everything a master keeps; the master takes it up when it starts. What the backup says of itself,
+/// and the number of files and directories in it.
+///
+/// # Errors
+/// When a master runs on it; when there is no backup at `from`, or it is damaged or of a newer
+/// format: then nothing was changed.
+pub async fn restore(config: &Config, from: &str) -> Result<(journal::restore::Header, u64)> {
+    check_stopped(config)?;
+    journal::restore::take(&config.master.journal_dir, from, &config.ufs_properties()).await
+}
+
+fn check_stopped(config: &Config) -> Result<()> {
     let (host, port) = (config.master.bind_host.as_str(), config.master.rpc_port);
     if let Err(error) = std::net::TcpListener::bind((host, port))
         && error.kind() == std::io::ErrorKind::AddrInUse
@@ -188,11 +220,7 @@ pub fn format(config: &Config) -> Result<()> {
             "a master listens on {host}:{port}: stop it before its journal is removed"
         )));
     }
-    let dir = &config.master.journal_dir;
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other.with_context(|| format!("removing {}", dir.display())),
-    }
+    Ok(())
 }
 
 /// Follows whether this master is primary; becoming it, takes up what was left unfinished before
@@ -249,6 +277,7 @@ impl Master {
             clock.clone(),
             group.clone(),
         );
+        let backups = Backups::new(&config, files.clone(), clock.clone(), group.clone(), &counts);
         Arc::new(Master {
             start_ms: clock.now_ms(),
             config,
@@ -258,6 +287,7 @@ impl Master {
             workers,
             jobs,
             persister,
+            backups,
             metrics: Metrics::default(),
             calls: counts.counter(&names::MASTER_CALLS),
             counts,

@@ -11,6 +11,7 @@
 use crate::core::error::{Context, ErrorKind, Result, unavailable};
 use crate::core::model::path::check_name;
 use crate::core::model::{FileId, FsPath, PersistenceState, Status};
+use crate::master::backup::BackupName;
 use crate::master::file_system::FileSystem;
 use crate::master::journal::entry::{
     Change, Found, Outcome, Ownership, SyncLoad, SyncScope, Synced,
@@ -272,8 +273,13 @@ impl FileSystem {
 
     /// What the tree takes from the store about one entry. A store that keeps no owners gives what
     /// it holds to the owner of the directory.
+    /// A backup, which holds the credentials of mounts, is nobody else's than the superuser's.
     fn found(&self, directory: &Status, name: &str, status: &UfsStatus) -> Found {
         let mode = if status.folder { 0o755 } else { 0o644 };
+        let secret = !status.folder && BackupName::parse(name).is_some();
+        let owner = status.owner.clone().filter(|_| !secret);
+        let theirs = if secret { &self.superuser } else { &directory.owner };
+        let mask = if secret { 0o600 } else { 0o7777 };
         Found {
             name: name.into(),
             folder: status.folder,
@@ -282,9 +288,9 @@ impl FileSystem {
             modified_ms: status.modified_ms,
             version: status.version.clone(),
             ownership: Ownership {
-                owner: status.owner.clone().unwrap_or_else(|| directory.owner.clone()),
+                owner: owner.unwrap_or_else(|| theirs.clone()),
                 group: status.group.clone().unwrap_or_else(|| directory.group.clone()),
-                mode: status.mode.unwrap_or(mode) & 0o7777,
+                mode: status.mode.unwrap_or(mode) & mask,
             },
             symlink: String::new(),
         }
@@ -366,6 +372,9 @@ impl FileSystem {
         }
         let Some(loaded_ms) = self.loaded_ms(directory)? else { return Ok(true) };
         let checked = self.sync.checked.get(&directory.id).unwrap_or_default();
+        if loaded_ms.max(checked) <= self.state().restored_ms() {
+            return Ok(true);
+        }
         Ok(match freshness {
             Freshness::Within(age) => loaded_ms.max(checked) <= asked_ms - age,
             _ => false,
@@ -419,7 +428,9 @@ impl FileSystem {
         listing: Vec<UfsStatus>,
         listed_ms: i64,
     ) -> Result<()> {
-        let was_loaded = self.loaded_ms(directory)?.is_some();
+        // What came out of a backup may have changed in the store since.
+        let restored_ms = self.state().restored_ms();
+        let was_loaded = self.loaded_ms(directory)?.is_some_and(|at| at > restored_ms);
         let mut sum = Synced::default();
         let mut chunks = listing.chunks(CHUNK).peekable();
         let mut after: Option<String> = None;

@@ -1,8 +1,8 @@
 //! Every connector keeps the same promises, each against a real server.
 
 mod promises;
-mod s3;
-mod servers;
+pub mod s3;
+pub mod servers;
 mod tls;
 mod web;
 

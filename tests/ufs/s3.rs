@@ -10,7 +10,7 @@ fn keys(endpoint: &str) -> Properties {
     properties(&[("s3.endpoint", endpoint), ("s3.access.key", "AK"), ("s3.secret.key", "SK")])
 }
 
-pub(super) async fn request(method: reqwest::Method, url: String) -> String {
+pub async fn request(method: reqwest::Method, url: String) -> String {
     rustls::crypto::ring::default_provider().install_default().ok();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     client

@@ -1,5 +1,6 @@
 //! `goosefs fsadmin`: what operators ask a cluster.
 
+mod backup;
 mod journal;
 mod report;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 Examples:
   goosefs fsadmin report
   goosefs fsadmin journal quorum info
+  goosefs fsadmin backup
   goosefs fsadmin -o json report capacity | jq '.workers[].usedBytes'")]
 pub struct FsAdmin {
     #[command(flatten)]
@@ -31,6 +33,8 @@ enum Verb {
     Report(report::Report),
     /// Look after the journal
     Journal(journal::Journal),
+    /// Back up the masters' state
+    Backup(backup::Backup),
 }
 
 impl FsAdmin {
@@ -43,6 +47,7 @@ impl FsAdmin {
         Session::run(global, self.output, async |session| match verb {
             Verb::Report(report) => report.run(session).await,
             Verb::Journal(journal) => journal.run(session).await,
+            Verb::Backup(backup) => backup.run(session).await,
         })
     }
 }

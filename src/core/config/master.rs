@@ -1,7 +1,7 @@
 //! The master's settings.
 
 use super::masters::Masters;
-use super::settings::{MaybeDuration, settings};
+use super::settings::{MaybeDuration, TimeOfDay, settings};
 use crate::core::model::ByteSize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +53,15 @@ settings! {
         single_block_max: ByteSize = "goosefs.master.file.single.block.max", "512MB";
         /// Bytes of small files that one task of a load takes together.
         load_task_size: ByteSize = "goosefs.master.load.task.size", "64MB";
+        /// Directory for backups: of the root under store, or the address of any under store. They
+        /// hold the credentials of mounts: nobody else is to read it.
+        backup_directory: String = "goosefs.master.backup.directory", "/goosefs_backups";
+        /// Whether the primary makes a backup every day.
+        daily_backup: bool = "goosefs.master.daily.backup.enabled", "false";
+        /// When it does, in UTC; one that was missed is made up for.
+        daily_backup_time: TimeOfDay = "goosefs.master.daily.backup.time", "05:00";
+        /// Backups of this cluster that are kept there; after each daily one the oldest are deleted.
+        daily_backup_files_retained: u32 = "goosefs.master.daily.backup.files.retained", "3";
         /// The cluster's name in reports.
         cluster_name: String = "goosefs.cluster.name", "goosefs";
     }

@@ -16,7 +16,7 @@ mod yaml;
 pub use client::{Client, Fuse, Security};
 pub use master::Master;
 pub use masters::{MasterAddress, Masters};
-pub use settings::{MaybeDuration, Setting, Share};
+pub use settings::{MaybeDuration, Setting, Share, TimeOfDay};
 pub use worker::{StoreDir, StoreDirs, StoreQuota, Worker};
 
 use crate::core::error::{Context, Error, Result, invalid_argument};

@@ -84,6 +84,20 @@ value!(MaybeDuration, "duration or -1", text => match text.trim() {
     text => parse_duration(text).map(|d| MaybeDuration(Some(d))),
 });
 
+/// A time of the day, written `05:00`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeOfDay {
+    /// Minutes since midnight.
+    pub minutes: u32,
+}
+value!(TimeOfDay, "time of day", text => {
+    let parsed = text.trim().split_once(':').and_then(|(hours, minutes)| {
+        let (hours, minutes) = (hours.parse::<u32>().ok()?, minutes.parse::<u32>().ok()?);
+        (hours < 24 && minutes < 60).then_some(TimeOfDay { minutes: hours * 60 + minutes })
+    });
+    parsed.ok_or_else(|| invalid_argument(format!("{text:?} is no time of day, such as 05:00")))
+});
+
 fn number<T: std::str::FromStr>(text: &str, what: &str) -> Result<T> {
     text.trim().parse().map_err(|_| invalid_argument(format!("{text:?} is not {what}")))
 }

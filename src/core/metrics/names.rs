@@ -23,6 +23,8 @@ metrics! {
     MASTER_LOST_WORKERS = "goosefs_master_lost_workers", "Workers the master has given up";
     MASTER_CAPACITY = "goosefs_master_cluster_capacity_bytes", "Bytes all live workers may hold";
     MASTER_USED = "goosefs_master_cluster_used_bytes", "Bytes all live workers hold";
+    MASTER_BACKUPS = "goosefs_master_backups", "Backups the master made";
+    MASTER_FAILED_BACKUPS = "goosefs_master_failed_backups", "Backups that could not be made";
     WORKER_CAPACITY = "goosefs_worker_capacity_bytes", "Bytes the block store may hold";
     WORKER_USED = "goosefs_worker_used_bytes", "Bytes the block store holds";
     WORKER_BLOCKS = "goosefs_worker_blocks", "Blocks the store holds";

@@ -8,13 +8,11 @@
 use super::{Caller, FileSystem};
 use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::model::{FileId, FsPath};
-use crate::master::journal::entry::{Change, Delete, OperationId, Rename};
+use crate::master::journal::entry::{Change, Delete, INTENTS as TABLE, OperationId, Rename};
 use crate::master::locks::Guard;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Table of the journal's records that holds intents.
-const TABLE: &str = "intents";
 /// How long a store may take to delete or rename a whole directory.
 const LONG_DEADLINE: Duration = Duration::from_secs(15 * 60);
 /// How long an unfinished intent rests before it is tried again.

@@ -78,7 +78,7 @@ pub struct Inner {
     pub(in crate::master) sync: Sync,
     pub(in crate::master) workers: Registry,
     pub(in crate::master) group: Group,
-    superuser: String,
+    pub(in crate::master) superuser: String,
 }
 
 impl Deref for FileSystem {

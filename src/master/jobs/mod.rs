@@ -20,6 +20,7 @@ use crate::core::model::{BlockId, WorkerId};
 use crate::core::proto::v1::{self, Job, JobState};
 use crate::core::runtime::{Clock, Group};
 use crate::master::file_system::FileSystem;
+use crate::master::journal::entry::JOBS as TABLE;
 use crate::master::workers::Registry;
 use board::{Board, Placed, QUEUE};
 use parking_lot::Mutex;
@@ -42,9 +43,6 @@ const ENDED_KEPT: usize = 100;
 const MOST_RUNNING: usize = 1_000;
 /// How long work waits for a worker to come.
 const NO_WORKER: Duration = Duration::from_secs(60);
-
-/// Table of the journal's records that holds what jobs are to do.
-const TABLE: &str = "jobs";
 
 /// The jobs and their tasks. Clones share them.
 #[derive(Clone)]

@@ -425,6 +425,13 @@ pub struct RegisterWorker {
     pub id: Option<WorkerId>,
 }
 
+/// Table of the records of operations on the tree and an under store that are not finished.
+pub const INTENTS: &str = "intents";
+/// Table of the records of what jobs are to do.
+pub const JOBS: &str = "jobs";
+/// Tables of what is under way, and no more so when a state comes out of a backup.
+pub const UNFINISHED: [&str; 2] = [INTENTS, JOBS];
+
 /// A record of one of the tables that their owners encode themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordKey {

@@ -20,6 +20,7 @@ mod peers;
 mod pipeline;
 mod quorum;
 mod raft;
+pub mod restore;
 mod segment;
 
 pub use entry::{Change, Entry, Outcome, Refusal};
@@ -269,6 +270,15 @@ impl Journal {
         let read = read.map_err(|_| unavailable("no quorum of the masters answers"))?;
         read.map_err(|error| unavailable(format!("not primary: {error}")))?;
         self.correct_own_address().await
+    }
+
+    /// The place of a state in the log: the election and the number of its last entry.
+    ///
+    /// # Errors
+    /// `DataLoss` when it cannot be read.
+    pub fn place(&self, applied: &crate::master::state::Applied) -> Result<(u64, u64)> {
+        let (last, _) = raft::position(applied)?;
+        Ok(last.map_or((0, 0), |last| (last.committed_leader_id().term, last.index)))
     }
 
     /// The state, to be read.
@@ -539,6 +549,7 @@ fn with_cure(error: Error, options: &Options) -> Error {
 }
 
 async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> {
+    let restoring = restore::begin(&options.dir)?;
     let (log_dir, state_dir) = (options.dir.join("log"), options.dir.join("state"));
     for dir in [&log_dir, &state_dir] {
         create_private(dir).with_context(|| format!("creating {}", dir.display()))?;
@@ -553,8 +564,11 @@ async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> 
         raft::install_pending(&state, &pending)?;
     }
     let log = Log::open(&log_dir)?;
-    let used = log.is_used() || state.applied()?.is_some();
+    let used = restoring.is_none() && (log.is_used() || state.applied()?.is_some());
     let identity = Identity::open(&options.dir, &options.own.name, used)?;
+    if let Some(backup) = restoring {
+        restore::carry_out(options, &state, &log, &identity, &backup).await?;
+    }
     let config = openraft::Config {
         cluster_name: "goosefs".into(),
         heartbeat_interval: ELECTION_MS / 4,

@@ -151,9 +151,10 @@ impl Peer {
         let read = tokio::task::spawn_blocking(move || {
             let mut left = Ok(());
             let frames = image.frames().map(|frame| {
-                let body =
+                let frame =
                     frame.inspect_err(|error| left = Err(Status::internal(error.to_string())));
-                body.ok().map(|body| v1::QuorumMessage { to, crc32c: crc32c::crc32c(&body), body })
+                let body = frame.ok()?.bytes;
+                Some(v1::QuorumMessage { to, crc32c: crc32c::crc32c(&body), body })
             });
             let end = v1::QuorumMessage { to, ..Default::default() };
             let messages = std::iter::once(Some(header)).chain(frames).chain([Some(end)]);

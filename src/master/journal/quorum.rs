@@ -8,7 +8,7 @@
 
 use super::network::client;
 use super::raft::Node;
-use super::{Inner, Journal, SETTLE, stopped};
+use super::{Inner, Journal, Options, SETTLE, stopped};
 use crate::core::config::MasterAddress;
 use crate::core::error::{
     Context, Error, Result, already_exists, deadline_exceeded, failed_precondition, not_found,
@@ -34,9 +34,9 @@ const ELECTION: Duration = Duration::from_secs(10);
 /// How long a primary that stops waits for the next one.
 const HAND_OVER: Duration = Duration::from_secs(2);
 /// How often a master without a journal looks for the others.
-const LOOK: Duration = Duration::from_millis(500);
+pub(super) const LOOK: Duration = Duration::from_millis(500);
 /// How often it says what it waits for.
-const SAY: Duration = Duration::from_secs(10);
+pub(super) const SAY: Duration = Duration::from_secs(10);
 
 /// One of the masters, as the primary sees it.
 #[derive(Clone, Debug, Default)]
@@ -155,6 +155,57 @@ async fn call_journal<Answer>(
     answer.map_err(|status| from_status(&status)).with_context(|| address.to_string())
 }
 
+/// All of `others`, by number, when all are there and none has a journal; else an error that says
+/// what is in the way.
+pub(super) fn newcomers(
+    others: &[&MasterAddress],
+    answers: &[Result<v1::StandingResponse>],
+) -> Result<BTreeMap<u64, Node>> {
+    let (mut members, mut missing, mut formed) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for (other, answer) in others.iter().zip(answers) {
+        let journal = other.journal();
+        match answer {
+            Err(_) => missing.push(format!("{} at {journal}", other.name)),
+            Ok(answer) if answer.name != other.name => {
+                let (found, name) = (&answer.name, &other.name);
+                return Err(failed_precondition(format!(
+                    "at {journal} answers {found}, not {name}"
+                )));
+            }
+            Ok(answer) if answer.formed => formed.push(other.name.clone()),
+            Ok(answer) => {
+                let node = Node { name: other.name.clone(), rpc: other.rpc(), journal };
+                members.insert(answer.id, node);
+            }
+        }
+    }
+    if !formed.is_empty() {
+        let names = formed.join(", ");
+        return Err(failed_precondition(format!(
+            "a new cluster begins when no master has a journal, and there is one at {names}"
+        )));
+    }
+    if !missing.is_empty() {
+        return Err(unavailable(format!(
+            "a new cluster begins when all masters are there; missing: {}",
+            missing.join(", ")
+        )));
+    }
+    Ok(members)
+}
+
+/// Asks all masters of the list but this one who they are.
+pub(super) async fn ask_others<'a>(
+    options: &'a Options,
+    own: &str,
+) -> (Vec<&'a MasterAddress>, Vec<Result<v1::StandingResponse>>) {
+    let others = options.masters.iter().filter(|master| master.name != own);
+    let others: Vec<&MasterAddress> = others.collect();
+    let addresses: Vec<String> = others.iter().map(|master| master.journal()).collect();
+    let answers = join_all(addresses.iter().map(|address| ask(address))).await;
+    (others, answers)
+}
+
 impl Journal {
     /// Becomes one of the masters of the list, however long that takes: forms the cluster with them,
     /// or has itself taken in by it.
@@ -162,10 +213,7 @@ impl Journal {
         let Inner { options, raft, identity, .. } = &*self.inner;
         let mut said = None::<tokio::time::Instant>;
         while !raft.is_initialized().await.map_err(stopped)? {
-            let others = options.masters.iter().filter(|master| master.name != identity.name);
-            let others: Vec<&MasterAddress> = others.collect();
-            let addresses: Vec<String> = others.iter().map(|master| master.journal()).collect();
-            let answers = join_all(addresses.iter().map(|address| ask(address))).await;
+            let (others, answers) = ask_others(options, &identity.name).await;
             if let Err(error) = self.consider(&others, &answers).await
                 && said.is_none_or(|at| at.elapsed() > SAY)
             {
@@ -195,36 +243,13 @@ impl Journal {
         if there.iter().any(|other| other.formed) {
             return Err(unavailable("the others have a journal and no primary yet"));
         }
-        let missing: Vec<_> = others
-            .iter()
-            .zip(answers)
-            .filter(|(_, answer)| answer.is_err())
-            .map(|(other, _)| format!("{} at {}", other.name, other.journal()))
-            .collect();
-        if !missing.is_empty() {
-            return Err(unavailable(format!(
-                "a new cluster begins when all masters are there; missing: {}",
-                missing.join(", ")
-            )));
-        }
+        let newcomers = newcomers(others, answers)?;
         let first = options.masters.first().is_some_and(|first| first.name == identity.name);
         if !first {
             return Err(unavailable("the first master of the list begins the cluster"));
         }
-        let mut members = BTreeMap::from([(identity.id, options.own.clone())]);
-        for (other, answer) in others.iter().zip(&there) {
-            if answer.name != other.name {
-                return Err(failed_precondition(format!(
-                    "at {} answers {}, not {}",
-                    other.journal(),
-                    answer.name,
-                    other.name
-                )));
-            }
-            let node =
-                Node { name: other.name.clone(), rpc: other.rpc(), journal: other.journal() };
-            members.insert(answer.id, node);
-        }
+        let mut members = newcomers;
+        members.insert(identity.id, options.own.clone());
         let begun = raft.initialize(members).await;
         begun.map_err(|error| unavailable(format!("beginning the cluster: {error}")))
     }

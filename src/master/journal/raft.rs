@@ -200,7 +200,7 @@ impl Machine {
 }
 
 /// Up to which entry a state goes, and who the masters are by then.
-fn position(applied: &Applied) -> crate::core::error::Result<(Option<LogId>, Membership)> {
+pub fn position(applied: &Applied) -> crate::core::error::Result<(Option<LogId>, Membership)> {
     postcard::from_bytes(&applied.0).map_err(|_| {
         crate::core::error::data_loss(
             "the metastore is damaged: it does not say up to which entry it goes",

@@ -1,24 +1,28 @@
-//! The masters that keep the journal: seen, added, removed, elected.
+//! The masters that keep the journal: seen, added, removed, elected, backed up.
 
 use super::Answered;
 use crate::core::error::Result;
 use crate::core::proto::v1;
 use crate::core::rpc::user_of;
 use crate::master::Master;
+use crate::master::backup::Target;
 use crate::master::file_system::Caller;
 use crate::master::journal::Member;
 use std::sync::Arc;
 use tonic::{Request, Response};
 
+/// What only some may do.
+const CHANGE: &str = "change the masters";
+
 /// The journal's administration.
 pub struct JournalAdmin(pub Arc<Master>);
 
 impl JournalAdmin {
-    /// Only the primary changes who the masters are, and only for those who may.
-    fn permit<T>(&self, request: &Request<T>) -> Result<()> {
+    /// Only the primary looks after the journal, and only for those who may.
+    fn permit<T>(&self, request: &Request<T>, what: &str) -> Result<()> {
         self.0.check_primary()?;
         let caller = Caller { user: user_of(request), operation: None };
-        self.0.files.permit_superuser(&caller, "change the masters")
+        self.0.files.permit_superuser(&caller, what)
     }
 }
 
@@ -54,7 +58,7 @@ impl v1::journal_admin_server::JournalAdmin for JournalAdmin {
         &self,
         request: Request<v1::AddMemberRequest>,
     ) -> Answered<v1::AddMemberResponse> {
-        self.permit(&request)?;
+        self.permit(&request, CHANGE)?;
         self.0.journal.add_member(&request.into_inner().journal).await?;
         Ok(Response::new(v1::AddMemberResponse {}))
     }
@@ -63,7 +67,7 @@ impl v1::journal_admin_server::JournalAdmin for JournalAdmin {
         &self,
         request: Request<v1::RemoveMemberRequest>,
     ) -> Answered<v1::RemoveMemberResponse> {
-        self.permit(&request)?;
+        self.permit(&request, CHANGE)?;
         self.0.journal.remove_member(&request.into_inner().name).await?;
         Ok(Response::new(v1::RemoveMemberResponse {}))
     }
@@ -72,9 +76,20 @@ impl v1::journal_admin_server::JournalAdmin for JournalAdmin {
         &self,
         request: Request<v1::ElectMemberRequest>,
     ) -> Answered<v1::ElectMemberResponse> {
-        self.permit(&request)?;
+        self.permit(&request, CHANGE)?;
         self.0.journal.elect(&request.into_inner().name).await?;
         Ok(Response::new(v1::ElectMemberResponse {}))
+    }
+
+    async fn start_backup(&self, request: Request<v1::StartBackupRequest>) -> Answered<v1::Backup> {
+        self.permit(&request, "back up the masters")?;
+        let v1::StartBackupRequest { id, directory, local } = request.into_inner();
+        Ok(Response::new(self.0.backups.start(&id, Target { directory, local })?))
+    }
+
+    async fn get_backup(&self, request: Request<v1::GetBackupRequest>) -> Answered<v1::Backup> {
+        self.permit(&request, "back up the masters")?;
+        Ok(Response::new(self.0.backups.get(&request.into_inner().id)?))
     }
 }
 

@@ -1,29 +1,41 @@
 //! The whole state as a stream of frames: what one master sends another that is too far behind the
-//! log, or has nothing at all.
+//! log, or has nothing at all, and what a backup is.
 //!
-//! A frame is some hundred pairs of a key and a value; the sender reads them out of a view that
-//! later batches do not change. The receiver keeps all frames in a file first: only a file that is
-//! whole is installed, and until that is done the file stays, so a crash in the midst of it begins
-//! again with the same file.
+//! A frame is some hundred pairs of a key and a value, packed; the sender reads them out of a view
+//! that later batches do not change. As a file ([`Encoder`], [`read`]) an image says what it is: a
+//! mark, the format's version, a header, the frames each with its checksum, their number, and the
+//! checksum of all of it at the end, so that one that was cut short or damaged anywhere is refused.
+//!
+//! The receiver keeps all frames in a file first: only a file that is whole is installed, and until
+//! that is done the file stays, so a crash in the midst of it begins again with the same file.
 
 use super::{Applied, Published, State, applied_key, counters_key, load_mounts};
-use crate::core::error::{Context, Error, Result, data_loss};
+use crate::core::error::{Context, Error, Result, data_loss, failed_precondition};
 use crate::master::inode::metastore::{Put, Table, View};
 use crate::master::mount::MountTable;
-use crc32c::crc32c;
+use crc32c::{crc32c, crc32c_append};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::ops::Bound;
 use std::path::Path;
 
-/// A frame is closed once it has this many bytes.
+/// What a file of an image begins with.
+const MARK: &[u8; 8] = b"goosefs\x1a";
+/// The version of the format that is written, and the newest that is read.
+pub const FORMAT: u32 = 1;
+/// A frame is closed once it has this many bytes, before it is packed.
 const FRAME: usize = 256 << 10;
 /// No frame has more, not even with one very long pair.
 const LONGEST: usize = 64 << 20;
-/// What a file of frames ends with, as the length of a frame that is none.
+/// No header has more bytes.
+const LONGEST_HEADER: usize = 1 << 20;
+/// What the frames end with, as the length of a frame that is none.
 const END: u32 = u32::MAX;
 /// All tables, as they are numbered in frames.
 const TABLES: [Table; 3] = [Table::Tree, Table::Ids, Table::Rest];
+
+/// A key of a table, its number and its value.
+type Pair = (u8, Vec<u8>, Vec<u8>);
 
 /// The state as it was at one moment.
 pub struct Image {
@@ -38,55 +50,109 @@ impl Image {
     }
 
     /// Its frames, in order. Each is read when it is asked for, which may wait for the disk.
-    pub fn frames(self) -> impl Iterator<Item = Result<Vec<u8>>> + Send {
+    pub fn frames(self) -> impl Iterator<Item = Result<Frame>> + Send {
         let mut tables = TABLES.iter().enumerate();
-        let mut pairs = None;
+        let mut rows = None;
         let mut ended = false;
         std::iter::from_fn(move || {
-            let mut frame = Frame::default();
-            while !ended && frame.size < FRAME {
-                let Some((number, iter)) = &mut pairs else {
+            let (mut pairs, mut size) = (Vec::<Pair>::new(), 0);
+            while !ended && size < FRAME {
+                let Some((number, iter)) = &mut rows else {
                     match tables.next() {
                         // Keys begin with an id or the number of a section, and these are small.
                         Some((number, &table)) => {
                             let all = self.view.range(table, Bound::Unbounded, &[u8::MAX]);
-                            pairs = Some((number as u8, all));
+                            rows = Some((number as u8, all));
                         }
                         None => ended = true,
                     }
                     continue;
                 };
                 match iter.next() {
-                    Some(Ok((key, value))) => frame.add(*number, &key, &value),
+                    Some(Ok((key, value))) => {
+                        size += key.len() + value.len() + 8;
+                        pairs.push((*number, key.to_vec(), value.to_vec()));
+                    }
                     Some(Err(fault)) => {
                         ended = true;
                         return Some(Err(Error::from(fault)));
                     }
-                    None => pairs = None,
+                    None => rows = None,
                 }
             }
-            (!frame.pairs.is_empty()).then(|| Ok(super::encode(&frame.pairs)))
+            (!pairs.is_empty()).then(|| Ok(Frame::of(&pairs)))
         })
     }
 }
 
-#[derive(Default)]
-struct Frame {
-    pairs: Vec<(u8, Vec<u8>, Vec<u8>)>,
-    size: usize,
+/// A part of an image, packed.
+pub struct Frame {
+    /// What is sent and kept of it.
+    pub bytes: Vec<u8>,
+    /// Files and directories in it, each counted once in an image.
+    pub inodes: u64,
 }
 
 impl Frame {
-    fn add(&mut self, table: u8, key: &[u8], value: &[u8]) {
-        self.size += key.len() + value.len() + 8;
-        self.pairs.push((table, key.to_vec(), value.to_vec()));
+    fn of(pairs: &[Pair]) -> Frame {
+        let bytes = lz4_flex::compress_prepend_size(&super::encode(&pairs));
+        let inodes = pairs.iter().filter(|(table, ..)| TABLES[*table as usize] == Table::Tree);
+        Frame { bytes, inodes: inodes.count() as u64 }
+    }
+}
+
+/// The pairs of a frame.
+fn unpack(frame: &[u8]) -> Result<Vec<Pair>> {
+    let damaged = || data_loss("a frame of an image cannot be read");
+    let (size, _) = lz4_flex::block::uncompressed_size(frame).map_err(|_| damaged())?;
+    if size > LONGEST {
+        return Err(damaged());
+    }
+    let bytes = lz4_flex::decompress_size_prepended(frame).map_err(|_| damaged())?;
+    postcard::from_bytes(&bytes).map_err(|_| damaged())
+}
+
+/// Makes the bytes of a file of an image, piece by piece.
+pub struct Encoder {
+    sum: u32,
+    frames: u64,
+}
+
+impl Encoder {
+    /// The beginning of a file, with a header that whoever reads it understands.
+    pub fn new(header: &[u8]) -> (Encoder, Vec<u8>) {
+        let mut bytes = MARK.to_vec();
+        bytes.extend(FORMAT.to_le_bytes());
+        bytes.extend((header.len() as u32).to_le_bytes());
+        bytes.extend(crc32c(header).to_le_bytes());
+        bytes.extend(header);
+        (Encoder { sum: crc32c(&bytes), frames: 0 }, bytes)
+    }
+
+    /// Adds the bytes of a frame to `bytes`.
+    pub fn frame(&mut self, frame: &[u8], bytes: &mut Vec<u8>) {
+        let from = bytes.len();
+        bytes.extend((frame.len() as u32).to_le_bytes());
+        bytes.extend(crc32c(frame).to_le_bytes());
+        bytes.extend(frame);
+        self.frames += 1;
+        self.sum = crc32c_append(self.sum, &bytes[from..]);
+    }
+
+    /// Adds the end, without which no file is taken for whole.
+    pub fn end(self, bytes: &mut Vec<u8>) {
+        let from = bytes.len();
+        bytes.extend(END.to_le_bytes());
+        bytes.extend(self.frames.to_le_bytes());
+        let sum = crc32c_append(self.sum, &bytes[from..]);
+        bytes.extend(sum.to_le_bytes());
     }
 }
 
 /// Frames on their way into a file.
 pub struct Incoming {
     file: BufWriter<File>,
-    count: u64,
+    encoder: Encoder,
 }
 
 impl Incoming {
@@ -96,7 +162,10 @@ impl Incoming {
     /// What the file system says.
     pub fn create(path: &Path) -> Result<Incoming> {
         let file = File::create(path).with_context(|| path.display().to_string())?;
-        Ok(Incoming { file: BufWriter::with_capacity(1 << 20, file), count: 0 })
+        let mut file = BufWriter::with_capacity(1 << 20, file);
+        let (encoder, bytes) = Encoder::new(&[]);
+        file.write_all(&bytes)?;
+        Ok(Incoming { file, encoder })
     }
 
     /// Adds a frame.
@@ -104,11 +173,9 @@ impl Incoming {
     /// # Errors
     /// What the file system says.
     pub fn add(&mut self, frame: &[u8]) -> Result<()> {
-        self.count += 1;
-        self.file.write_all(&(frame.len() as u32).to_le_bytes())?;
-        self.file.write_all(&crc32c(frame).to_le_bytes())?;
-        self.file.write_all(frame)?;
-        Ok(())
+        let mut bytes = Vec::with_capacity(frame.len() + 8);
+        self.encoder.frame(frame, &mut bytes);
+        Ok(self.file.write_all(&bytes)?)
     }
 
     /// Ends the file and brings it safely to disk.
@@ -116,55 +183,138 @@ impl Incoming {
     /// # Errors
     /// What the file system says.
     pub fn finish(mut self) -> Result<()> {
-        self.file.write_all(&END.to_le_bytes())?;
-        self.file.write_all(&self.count.to_le_bytes())?;
+        let mut bytes = Vec::new();
+        self.encoder.end(&mut bytes);
+        self.file.write_all(&bytes)?;
         self.file.flush()?;
-        self.file.get_ref().sync_all()?;
-        Ok(())
+        Ok(self.file.get_ref().sync_all()?)
     }
 }
 
-/// Calls `act` with every frame of the file at `path`.
-fn read_frames(path: &Path, mut act: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
-    let damaged = || data_loss(format!("the image {} is damaged", path.display()));
-    let short = |error: std::io::Error| match error.kind() {
-        ErrorKind::UnexpectedEof => damaged(),
-        _ => Error::from(error).context(path.display()),
-    };
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut file = BufReader::with_capacity(1 << 20, file);
-    let (mut count, mut word, mut frame) = (0u64, [0; 4], Vec::new());
-    loop {
-        file.read_exact(&mut word).map_err(short)?;
-        let length = u32::from_le_bytes(word);
-        if length == END {
-            let mut told = [0; 8];
-            file.read_exact(&mut told).map_err(short)?;
-            return if u64::from_le_bytes(told) == count { Ok(()) } else { Err(damaged()) };
-        }
-        file.read_exact(&mut word).map_err(short)?;
-        let sum = u32::from_le_bytes(word);
-        if length as usize > LONGEST {
-            return Err(damaged());
-        }
-        frame.resize(length as usize, 0);
-        file.read_exact(&mut frame).map_err(short)?;
-        if crc32c(&frame) != sum {
-            return Err(damaged());
-        }
-        act(&frame)?;
-        count += 1;
+/// A file of an image, as it is read.
+struct Reader<R> {
+    file: R,
+    name: String,
+    sum: u32,
+}
+
+impl<R: Read> Reader<R> {
+    fn damaged(&self, how: &str) -> Error {
+        data_loss(format!("{} is damaged: {how}", self.name))
     }
+
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
+        self.file.read_exact(bytes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => self.damaged("it was cut short"),
+            _ => Error::from(error).context(&self.name),
+        })?;
+        self.sum = crc32c_append(self.sum, bytes);
+        Ok(())
+    }
+
+    fn word(&mut self) -> Result<u32> {
+        let mut word = [0; 4];
+        self.fill(&mut word)?;
+        Ok(u32::from_le_bytes(word))
+    }
+
+    /// The bytes of a part that has its length and checksum before it.
+    fn part(&mut self, length: u32, longest: usize, bytes: &mut Vec<u8>) -> Result<()> {
+        let sum = self.word()?;
+        if length as usize > longest {
+            return Err(self.damaged("a length makes no sense"));
+        }
+        bytes.resize(length as usize, 0);
+        self.fill(bytes)?;
+        if crc32c(bytes) != sum {
+            return Err(self.damaged("a checksum is wrong"));
+        }
+        Ok(())
+    }
+
+    fn header(&mut self) -> Result<Vec<u8>> {
+        let mut mark = [0; MARK.len()];
+        let read = self.fill(&mut mark);
+        if read.is_err() || &mark != MARK {
+            let name = &self.name;
+            return Err(failed_precondition(format!("{name} is no image of a master's state")));
+        }
+        let format = self.word()?;
+        if format == 0 || format > FORMAT {
+            return Err(failed_precondition(format!(
+                "{} has format {format}, and this goosefs reads up to {FORMAT}: use the version \
+                 that wrote it, or a newer one",
+                self.name
+            )));
+        }
+        let (length, mut header) = (self.word()?, Vec::new());
+        self.part(length, LONGEST_HEADER, &mut header)?;
+        Ok(header)
+    }
+
+    /// What comes after the last frame.
+    fn end(&mut self, frames: u64) -> Result<()> {
+        let mut told = [0; 8];
+        self.fill(&mut told)?;
+        if u64::from_le_bytes(told) != frames {
+            return Err(self.damaged("frames are missing"));
+        }
+        let sum = self.sum;
+        if self.word()? != sum {
+            return Err(self.damaged("the checksum of the whole is wrong"));
+        }
+        match self.file.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            _ => Err(self.damaged("something comes after its end")),
+        }
+    }
+}
+
+/// Reads the image in the file at `path` to its end, checks all of it, and calls `act` with every
+/// frame on the way; its header. Errors call it `name`.
+///
+/// # Errors
+/// `FailedPrecondition` for what is no image, or one of a newer format; `DataLoss` for one that is
+/// damaged, which may show only after many frames; what `act` says.
+pub fn read(path: &Path, name: &str, mut act: impl FnMut(&[u8]) -> Result<()>) -> Result<Vec<u8>> {
+    let name = name.to_string();
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    let mut reader = Reader { file: BufReader::with_capacity(1 << 20, file), name, sum: 0 };
+    let header = reader.header()?;
+    let (mut frames, mut frame) = (0, Vec::new());
+    loop {
+        let length = reader.word()?;
+        if length == END {
+            reader.end(frames)?;
+            return Ok(header);
+        }
+        reader.part(length, LONGEST, &mut frame)?;
+        act(&frame)?;
+        frames += 1;
+    }
+}
+
+/// Reads the image in the file at `path`, and checks that each of its frames can be taken in; its
+/// header, and the number of files and directories in it.
+///
+/// # Errors
+/// As [`read`].
+pub fn check(path: &Path, name: &str) -> Result<(Vec<u8>, u64)> {
+    let mut inodes = 0;
+    let header = read(path, name, |frame| {
+        inodes += puts(frame)?.iter().filter(|(table, ..)| *table == Table::Tree).count() as u64;
+        Ok(())
+    })?;
+    Ok((header, inodes))
 }
 
 fn puts(frame: &[u8]) -> Result<Vec<Put>> {
-    let damaged = || data_loss("a frame of an image cannot be read");
-    let pairs: Vec<(u8, Vec<u8>, Vec<u8>)> = postcard::from_bytes(frame).map_err(|_| damaged())?;
-    let put = |(table, key, value): (u8, Vec<u8>, Vec<u8>)| {
-        let table = TABLES.get(usize::from(table)).ok_or_else(damaged)?;
+    let put = |(table, key, value): Pair| {
+        let table = TABLES.get(usize::from(table));
+        let table = table.ok_or_else(|| data_loss("an image has a table that does not exist"))?;
         Ok((*table, key, Some(value)))
     };
-    pairs.into_iter().map(put).collect()
+    unpack(frame)?.into_iter().map(put).collect()
 }
 
 impl State {
@@ -185,17 +335,34 @@ impl State {
     /// # Errors
     /// `DataLoss` when the file is damaged, before anything has changed; else when the store fails.
     pub fn install(&self, path: &Path) -> Result<()> {
-        read_frames(path, |frame| puts(frame).map(drop))?;
+        self.install_with(path, |put| Some(put), || Ok(Vec::new()))
+    }
+
+    /// The same, with `keep` changing or leaving out what is in the image and `add` saying what is
+    /// to be written behind it.
+    pub(super) fn install_with(
+        &self,
+        path: &Path,
+        keep: impl Fn(Put) -> Option<Put>,
+        add: impl FnOnce() -> Result<Vec<Put>>,
+    ) -> Result<()> {
+        let name = path.display().to_string();
+        check(path, &name)?;
         let _one = self.inner.applying.lock();
         let store = &self.inner.store;
         store.disk.clear()?;
-        read_frames(path, |frame| Ok(store.disk.write(puts(frame)?)?))?;
+        read(path, &name, |frame| {
+            Ok(store.disk.write(puts(frame)?.into_iter().filter_map(&keep))?)
+        })?;
+        store.forget_cached();
+        store.disk.write(add()?)?;
         store.disk.sync()?;
         let mut published = self.inner.published.write();
         store.forget_cached();
         *published = Published {
             mounts: MountTable::new(load_mounts(store)?),
             counters: store.rest(&counters_key())?.unwrap_or_default(),
+            restored_ms: store.rest(&super::restored_key())?.unwrap_or_default(),
         };
         drop(published);
         debug_assert!(store.disk.get(Table::Rest, &applied_key()).is_ok());

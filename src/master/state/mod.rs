@@ -18,6 +18,7 @@ pub mod image;
 mod mounts;
 mod namespace;
 mod read;
+pub mod restore;
 mod store;
 mod sync;
 mod transaction;
@@ -64,6 +65,8 @@ struct Inner {
 struct Published {
     mounts: MountTable,
     counters: Counters,
+    /// When this state was taken out of a backup; 0 if never.
+    restored_ms: i64,
 }
 
 /// Up to where the log is in the state.
@@ -77,6 +80,10 @@ fn applied_key() -> Vec<u8> {
 
 fn counters_key() -> Vec<u8> {
     Section::Meta.key(&[b"counters"])
+}
+
+fn restored_key() -> Vec<u8> {
+    Section::Meta.key(&[b"restored"])
 }
 
 fn cluster_key() -> Vec<u8> {
@@ -99,7 +106,9 @@ impl State {
     pub fn open(dir: &Path, memory: ByteSize) -> Result<State> {
         let store = Store::open(dir, memory)?;
         let counters = store.rest::<Counters>(&counters_key())?.unwrap_or_default();
-        let published = Published { mounts: MountTable::new(load_mounts(&store)?), counters };
+        let restored_ms = store.rest(&restored_key())?.unwrap_or_default();
+        let mounts = MountTable::new(load_mounts(&store)?);
+        let published = Published { mounts, counters, restored_ms };
         Ok(State {
             inner: Arc::new(Inner {
                 store,

@@ -406,6 +406,12 @@ impl State {
         Ok(self.inner.store.rest(&super::cluster_key())?)
     }
 
+    /// When this state was taken out of a backup, in milliseconds since 1970; 0 if it never was. What
+    /// under stores held before that may have changed behind the tree's back.
+    pub fn restored_ms(&self) -> i64 {
+        self.inner.published.read().restored_ms
+    }
+
     /// Whether the tree has its root.
     ///
     /// # Errors

@@ -1,0 +1,118 @@
+//! The daily backup: made by the primary at a time of the day, UTC; one that was missed, because no
+//! master ran or making it failed, is made up for. Then those that are too many are deleted: the
+//! oldest of this cluster's in that directory, and nothing else.
+
+use super::{BackupName, Backups, Target};
+use crate::core::config::TimeOfDay;
+use crate::core::error::{ErrorKind, Result};
+use crate::ufs::{Ufs, UfsStatus};
+use futures::TryStreamExt;
+
+/// How long it rests after a failure.
+const RETRY_MS: i64 = 5 * 60 * 1000;
+const DAY_MS: i64 = 24 * 3600 * 1000;
+
+/// What is known of daily backups.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Daily {
+    /// When the last one was made; none: nobody has looked yet.
+    last_ms: Option<i64>,
+    /// After a failure: not again before this time.
+    not_before_ms: i64,
+}
+
+impl Daily {
+    fn is_due(&self, now_ms: i64, at: TimeOfDay) -> bool {
+        now_ms >= self.not_before_ms
+            && self.last_ms.is_none_or(|last_ms| last_ms < latest(now_ms, at))
+    }
+}
+
+/// The latest moment, not after `now_ms`, that is at that time of a day.
+fn latest(now_ms: i64, at: TimeOfDay) -> i64 {
+    let midnight_ms = now_ms - now_ms.rem_euclid(DAY_MS);
+    let today_ms = midnight_ms + i64::from(at.minutes) * 60_000;
+    if today_ms <= now_ms { today_ms } else { today_ms - DAY_MS }
+}
+
+impl Backups {
+    /// Makes the daily backup, if it is due.
+    ///
+    /// # Errors
+    /// Why it could not be made; it is tried again later.
+    pub async fn make_daily(&self) -> Result<()> {
+        let settings = &self.inner.config.master;
+        let now_ms = self.inner.clock.now_ms();
+        let daily = *self.inner.daily.lock();
+        if !settings.daily_backup || !daily.is_due(now_ms, settings.daily_backup_time) {
+            return Ok(());
+        }
+        let made = self.make_if_missing(now_ms, daily).await;
+        if made.is_err() {
+            self.inner.daily.lock().not_before_ms = now_ms + RETRY_MS;
+        }
+        made
+    }
+
+    async fn make_if_missing(&self, now_ms: i64, daily: Daily) -> Result<()> {
+        let settings = &self.inner.config.master;
+        let store = self.store(&Target::default())?;
+        if daily.last_ms.is_none() {
+            // An earlier primary may have made it.
+            let last_ms = self.own(&store).await?.last().map_or(0, |(name, _)| name.made_ms);
+            self.inner.daily.lock().last_ms = Some(last_ms);
+            let known = Daily { last_ms: Some(last_ms), ..daily };
+            if !known.is_due(now_ms, settings.daily_backup_time) {
+                return Ok(());
+            }
+        }
+        self.begin(&format!("daily {now_ms}"))?;
+        self.make(&store).await?;
+        self.inner.daily.lock().last_ms = Some(now_ms);
+        let own = self.own(&store).await?;
+        let kept = settings.daily_backup_files_retained.max(1) as usize;
+        for (_, file) in &own[..own.len().saturating_sub(kept)] {
+            store.delete(file).await?;
+            tracing::info!(file, directory = store.address(), "deleted an old backup");
+        }
+        Ok(())
+    }
+
+    /// This cluster's backups in `store`, the oldest first.
+    async fn own(&self, store: &Ufs) -> Result<Vec<(BackupName, String)>> {
+        let cluster_id = self.inner.files.state().cluster_id()?.unwrap_or_default();
+        let cluster = BackupName::new(0, &cluster_id).cluster;
+        let listed = async { store.list("").await?.try_collect::<Vec<UfsStatus>>().await };
+        let listed = match listed.await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            other => other?,
+        };
+        let files = listed.into_iter().filter(|status| !status.folder);
+        let named = files.filter_map(|file| Some((BackupName::parse(&file.name)?, file.name)));
+        let mut own: Vec<_> = named.filter(|(name, _)| name.cluster == cluster).collect();
+        own.sort();
+        Ok(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daily_backup_is_due_once_a_day_and_made_up_for_when_it_was_missed() {
+        let at = TimeOfDay { minutes: 5 * 60 };
+        let hour_ms = 3600 * 1000;
+        let day = 1000 * DAY_MS;
+        assert_eq!(latest(day + 5 * hour_ms, at), day + 5 * hour_ms);
+        assert_eq!(latest(day + 5 * hour_ms - 1, at), day - DAY_MS + 5 * hour_ms);
+        let mut daily = Daily::default();
+        assert!(daily.is_due(day, at), "nobody has looked yet");
+        daily.last_ms = Some(day - DAY_MS + 5 * hour_ms);
+        assert!(!daily.is_due(day + 5 * hour_ms - 1, at), "made yesterday");
+        assert!(daily.is_due(day + 5 * hour_ms, at));
+        assert!(daily.is_due(day + 23 * hour_ms, at), "missed this morning");
+        daily.not_before_ms = day + 6 * hour_ms;
+        assert!(!daily.is_due(day + 5 * hour_ms, at), "has just failed");
+    }
+}

@@ -55,7 +55,9 @@ fn file_of(backup: &Value) -> PathBuf {
 
 /// Backs a cluster up to a directory beside it.
 fn back_up(cluster: &Cluster) -> PathBuf {
-    let dir = cluster.dir().join("backups").display().to_string();
+    let dir = cluster.dir().join("backups");
+    std::fs::create_dir_all(&dir).unwrap();
+    let dir = dir.display().to_string();
     file_of(&told(&cluster.ok(&["fsadmin", "backup", &dir, "--local", "-o", "json"])))
 }
 
@@ -118,8 +120,10 @@ fn a_backup_holds_what_was_acknowledged_and_nothing_later_while_writers_go_on() 
         .collect();
     let count = || done.lock().unwrap().len();
     eventually("writers are at work", || (count() > 300).then_some(()));
+    let dir = cluster.dir().join("backups");
+    std::fs::create_dir(&dir).unwrap();
+    let dir = dir.display().to_string();
     let asked = Instant::now();
-    let dir = cluster.dir().join("backups").display().to_string();
     let backup = told(&cluster.ok(&["fsadmin", "backup", &dir, "--local", "-o", "json"]));
     let answered = Instant::now();
     let then = count();
@@ -286,7 +290,7 @@ fn ids_of_the_lost_time_are_never_given_out_again() {
 #[test]
 fn what_the_root_store_has_got_since_shows_after_a_restore() {
     let mut cluster = Cluster::setup().workers(0).start();
-    cluster.ok(&["fs", "mkdir", "/d"]);
+    std::fs::create_dir(cluster.root_ufs().join("d")).unwrap();
     std::fs::write(cluster.root_ufs().join("d/a"), "1").unwrap();
     assert!(cluster.ok(&["fs", "ls", "/d"]).contains("/d/a"));
     let backup = told(&cluster.ok(&["fsadmin", "backup", "-o", "json"]));

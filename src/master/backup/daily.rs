@@ -2,10 +2,10 @@
 //! master ran or making it failed, is made up for. Then those that are too many are deleted: the
 //! oldest of this cluster's in that directory, and nothing else.
 
-use super::{BackupName, Backups, Target};
+use super::{BackupName, Backups, Place, Target};
 use crate::core::config::TimeOfDay;
 use crate::core::error::{ErrorKind, Result};
-use crate::ufs::{Ufs, UfsStatus};
+use crate::ufs::UfsStatus;
 use futures::TryStreamExt;
 
 /// How long it rests after a failure.
@@ -56,10 +56,10 @@ impl Backups {
 
     async fn make_if_missing(&self, now_ms: i64, daily: Daily) -> Result<()> {
         let settings = &self.inner.config.master;
-        let store = self.store(&Target::default())?;
+        let place = self.place(&Target::default())?;
         if daily.last_ms.is_none() {
             // An earlier primary may have made it.
-            let last_ms = self.own(&store).await?.last().map_or(0, |(name, _)| name.made_ms);
+            let last_ms = self.own(&place).await?.last().map_or(0, |(name, _)| name.made_ms);
             self.inner.daily.lock().last_ms = Some(last_ms);
             let known = Daily { last_ms: Some(last_ms), ..daily };
             if !known.is_due(now_ms, settings.daily_backup_time) {
@@ -67,22 +67,23 @@ impl Backups {
             }
         }
         self.begin(&format!("daily {now_ms}"))?;
-        self.make(&store).await?;
+        self.make(&place).await?;
         self.inner.daily.lock().last_ms = Some(now_ms);
-        let own = self.own(&store).await?;
+        let own = self.own(&place).await?;
         let kept = settings.daily_backup_files_retained.max(1) as usize;
         for (_, file) in &own[..own.len().saturating_sub(kept)] {
-            store.delete(file).await?;
-            tracing::info!(file, directory = store.address(), "deleted an old backup");
+            place.store.delete(&place.path(file)).await?;
+            tracing::info!(file, directory = place.address(), "deleted an old backup");
         }
         Ok(())
     }
 
-    /// This cluster's backups in `store`, the oldest first.
-    async fn own(&self, store: &Ufs) -> Result<Vec<(BackupName, String)>> {
+    /// This cluster's backups there, the oldest first.
+    async fn own(&self, place: &Place) -> Result<Vec<(BackupName, String)>> {
         let cluster_id = self.inner.files.state().cluster_id()?.unwrap_or_default();
         let cluster = BackupName::new(0, &cluster_id).cluster;
-        let listed = async { store.list("").await?.try_collect::<Vec<UfsStatus>>().await };
+        let listed =
+            async { place.store.list(&place.dir).await?.try_collect::<Vec<UfsStatus>>().await };
         let listed = match listed.await {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             other => other?,

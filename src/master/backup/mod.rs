@@ -72,6 +72,26 @@ struct Inner {
     failed: Counter,
 }
 
+/// A directory that backups lie in.
+struct Place {
+    store: Ufs,
+    /// Its path in the store.
+    dir: String,
+}
+
+impl Place {
+    /// The path of a file in it.
+    fn path(&self, name: &str) -> String {
+        if self.dir.is_empty() { name.into() } else { format!("{}/{name}", self.dir) }
+    }
+
+    /// Its address, for people.
+    fn address(&self) -> String {
+        let address = self.store.address().trim_end_matches('/');
+        if self.dir.is_empty() { address.into() } else { format!("{address}/{}", self.dir) }
+    }
+}
+
 /// A piece of a backup on its way to the store.
 struct Piece {
     bytes: Bytes,
@@ -110,12 +130,12 @@ impl Backups {
         if let Ok(known) = self.get(id) {
             return Ok(known);
         }
-        let store = self.store(&target)?;
+        let place = self.place(&target)?;
         let begun = self.begin(id)?;
         let backups = self.clone();
         self.inner.group.spawn_until_stop("backup", async move {
             // Whoever asks for the standing is told of a failure.
-            backups.make(&store).await.ok();
+            backups.make(&place).await.ok();
         });
         Ok(begun)
     }
@@ -134,8 +154,8 @@ impl Backups {
         ))
     }
 
-    /// The store of a target.
-    fn store(&self, target: &Target) -> Result<Ufs> {
+    /// Where a target's backups lie.
+    fn place(&self, target: &Target) -> Result<Place> {
         let Inner { config, files, .. } = &*self.inner;
         let directory = match target.directory.as_str() {
             "" => config.master.backup_directory.as_str(),
@@ -148,7 +168,8 @@ impl Backups {
             let mounts = files.mounts();
             let mount = mounts.reverse(trimmed).and_then(|path| mounts.find(&path));
             let properties = mount.map(|mount| mount.properties.clone()).unwrap_or_default();
-            return files.stores.open(trimmed, &properties).with_context(no_store);
+            let store = files.stores.open(trimmed, &properties).with_context(no_store)?;
+            return Ok(Place { store, dir: String::new() });
         }
         if !directory.starts_with('/') {
             return Err(invalid_argument(format!(
@@ -157,11 +178,14 @@ impl Backups {
             )));
         }
         if target.local {
-            return files.stores.open(&format!("file://{trimmed}"), &Default::default());
+            let address = format!("file://{trimmed}");
+            let store = files.stores.open(&address, &Default::default()).with_context(no_store)?;
+            return Ok(Place { store, dir: String::new() });
         }
-        let root = files.resolve(&FsPath::root())?.mount;
-        let address = format!("{}{trimmed}", root.ufs.trim_end_matches('/'));
-        files.stores.open(&address, &root.properties).with_context(no_store)
+        // A directory of the root store is made if there is none.
+        let dir = FsPath::parse(directory)?.as_str()[1..].to_string();
+        let store = files.stores.of(&files.resolve(&FsPath::root())?.mount)?;
+        Ok(Place { store, dir })
     }
 
     /// Notes that a backup is under way, if none is.
@@ -180,9 +204,9 @@ impl Backups {
     }
 
     /// Makes the backup that has begun.
-    async fn make(&self, store: &Ufs) -> Result<()> {
+    async fn make(&self, place: &Place) -> Result<()> {
         let start = Instant::now();
-        let made = self.write(store).await;
+        let made = self.write(place).await;
         let mut last = self.inner.last.lock();
         last.took_ms = start.elapsed().as_millis() as i64;
         match &made {
@@ -196,13 +220,13 @@ impl Backups {
                 last.set_state(v1::BackupState::Failed);
                 last.message = error.to_string();
                 self.inner.failed.inc();
-                tracing::error!(to = store.address(), %error, "no backup was made");
+                tracing::error!(to = place.address(), %error, "no backup was made");
             }
         }
         made
     }
 
-    async fn write(&self, store: &Ufs) -> Result<()> {
+    async fn write(&self, place: &Place) -> Result<()> {
         let Inner { files, clock, last, .. } = &*self.inner;
         // What any primary before has acknowledged is in it too.
         files.journal.catch_up().await?;
@@ -220,13 +244,13 @@ impl Backups {
         let name = BackupName::new(header.made_ms, &header.cluster_id).to_string();
         {
             let mut last = last.lock();
-            last.uri = format!("{}/{name}", store.address());
+            last.uri = format!("{}/{name}", place.address());
             last.cluster_id = header.cluster_id.clone();
             last.last_entry = header.last_entry;
         }
         let attributes =
             Attributes { owner: Some(os_user()), mode: Some(MODE), ..Default::default() };
-        let mut writer = store.create(&name, &attributes).await?;
+        let mut writer = place.store.create(&place.path(&name), &attributes).await?;
         let (send, mut pieces) = mpsc::channel(PIECES);
         let encode = tokio::task::spawn_blocking(move || encode(image, &header, &send));
         while let Some(Piece { bytes, entries }) = pieces.recv().await {

@@ -15,6 +15,7 @@
 mod disk;
 pub mod entry;
 mod identity;
+mod images;
 mod network;
 mod peers;
 mod pipeline;
@@ -583,9 +584,9 @@ async fn start(options: &Options, stopping: &Arc<AtomicBool>) -> Result<Opened> 
         ..Default::default()
     };
     let config = config.validate().map_err(|e| internal(e.to_string()))?;
-    let machine = Machine::new(state.clone(), space)?;
-    let raft =
-        Raft::new(identity.id, Arc::new(config), Network::default(), log.clone(), machine).await;
+    let network = Network::default();
+    let machine = Machine::new(state.clone(), space, network.sending.clone())?;
+    let raft = Raft::new(identity.id, Arc::new(config), network, log.clone(), machine).await;
     let raft = raft.map_err(|e| {
         let dir = options.dir.display();
         internal(format!("the journal in {dir} cannot be opened")).with_source(e)

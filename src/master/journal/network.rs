@@ -4,10 +4,12 @@
 //! what is meant for one is never taken by another that lives at its address now: a node that was
 //! emptied, or one of another cluster.
 
+use super::images::{Outgoing, Sending, name_of};
 use super::pipeline::{self, Appended};
 use super::raft::{Checkpoint, Node, RaftSnapshot, RaftSnapshotMeta, Types, Vote};
 use crate::core::proto::v1;
 use crate::core::proto::v1::quorum_client::QuorumClient;
+use crate::master::state::image::Kept;
 use futures::Stream;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -38,6 +40,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long another master may take to write entries: its disk may be slow.
 pub const APPEND: Duration = Duration::from_secs(10);
+/// How long another master may take to look through what it has of an image.
+const ASK: Duration = Duration::from_secs(60);
 /// How long a whole image may take.
 const IMAGE: Duration = Duration::from_secs(3600);
 /// The longest message, in bytes.
@@ -60,10 +64,12 @@ pub fn client(address: &str) -> Option<QuorumClient<Channel>> {
 }
 
 /// Reaches the other masters.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Network {
     /// Who did not answer when last asked: that is said once, and once that it answers again.
     silent: Arc<Mutex<HashSet<u64>>>,
+    /// Images whose transfer broke.
+    pub sending: Sending,
 }
 
 impl RaftNetworkFactory<Types> for Network {
@@ -92,6 +98,8 @@ pub struct ImageHeader {
     pub vote: Vote,
     /// Up to where it goes.
     pub meta: RaftSnapshotMeta,
+    /// Frames that the receiver has already.
+    pub kept: u64,
 }
 
 impl Peer {
@@ -141,35 +149,42 @@ impl Peer {
         }
     }
 
-    async fn send_image(&self, snapshot: RaftSnapshot, vote: Vote) -> Result<Vec<u8>, Status> {
-        let Checkpoint::Image(image) = snapshot.snapshot else {
-            return Err(Status::internal("a checkpoint of this master is no image"));
-        };
-        let header = self.message(&ImageHeader { vote, meta: snapshot.meta });
+    /// What the other master has of an image that was on its way to it before.
+    async fn kept(
+        &self,
+        image: &Outgoing,
+        meta: &RaftSnapshotMeta,
+    ) -> Result<Option<Kept>, Status> {
+        let name = name_of(&meta.last_log_id);
+        let message = v1::QuorumMessage { to: self.target, body: name, ..Default::default() };
+        let mut client = self.client()?;
+        let answer = tokio::time::timeout(ASK, client.image_kept(message)).await;
+        let answer = answer.map_err(|_| Status::deadline_exceeded("no answer in time"))??;
+        let kept: Option<Kept> = decode(&answer.into_inner().body)?;
+        Ok(kept.filter(|kept| image.begins_with(kept)))
+    }
+
+    async fn send_image(
+        &self,
+        image: Arc<Outgoing>,
+        meta: RaftSnapshotMeta,
+        vote: Vote,
+    ) -> Result<Vec<u8>, Status> {
+        let kept = self.kept(&image, &meta).await?;
+        let frames = kept.as_ref().map_or(0, |kept| kept.frames);
+        if frames > 0 {
+            tracing::info!(address = %self.node.journal, frames, "goes on sending the state");
+        }
+        let header = self.message(&ImageHeader { vote, meta, kept: frames });
         let to = self.target;
         let (send, frames) = tokio::sync::mpsc::channel(FRAMES);
-        let read = tokio::task::spawn_blocking(move || {
-            let mut left = Ok(());
-            let frames = image.frames().map(|frame| {
-                let frame =
-                    frame.inspect_err(|error| left = Err(Status::internal(error.to_string())));
-                let body = frame.ok()?.bytes;
-                Some(v1::QuorumMessage { to, crc32c: crc32c::crc32c(&body), body })
-            });
-            let end = v1::QuorumMessage { to, ..Default::default() };
-            let messages = std::iter::once(Some(header)).chain(frames).chain([Some(end)]);
-            for message in messages {
-                // Whoever reads has gone, or the store has failed: the end is never sent then.
-                let Some(message) = message else { break };
-                if send.blocking_send(message).is_err() {
-                    break;
-                }
-            }
-            left
-        });
+        let read = tokio::task::spawn_blocking(move || image.send(header, kept, to, &send));
         let answer = self.client()?.install_image(ReceiverStream::new(frames)).await;
-        read.await.map_err(|error| Status::internal(error.to_string()))??;
-        Ok(answer?.into_inner().body)
+        let sent = read.await.map_err(|error| Status::internal(error.to_string()))?;
+        // Why the receiver gave it up says more than that it did.
+        let answer = answer?;
+        sent?;
+        Ok(answer.into_inner().body)
     }
 }
 
@@ -261,11 +276,19 @@ impl RaftNetworkV2<Types> for Peer {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
+        let RaftSnapshot { meta, snapshot: Checkpoint::Image(image) } = snapshot else {
+            let status = Status::internal("a checkpoint of this master is no image");
+            return Err(StreamingError::Unreachable(Unreachable::new(&status)));
+        };
+        let sending = self.send_image(image.clone(), meta.clone(), vote);
         let sent = tokio::select! {
             closed = cancel => return Err(StreamingError::Closed(closed)),
-            sent = tokio::time::timeout(IMAGE, self.send_image(snapshot, vote)) => sent,
+            sent = tokio::time::timeout(IMAGE, sending) => sent,
         };
         let sent = sent.unwrap_or_else(|_| Err(late()));
+        if sent.is_err() {
+            self.network.sending.keep(meta, image);
+        }
         let answer = sent.and_then(|body| decode(&body));
         answer.map_err(|status| {
             tracing::warn!(address = self.node.journal, %status, "sending the state to another master");

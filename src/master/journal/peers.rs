@@ -1,9 +1,10 @@
 //! What other masters ask of this one, on the journal's port.
 
 use super::Inner;
+use super::images::name_of;
 use super::network::{ImageHeader, MAX_MESSAGE, decode, encode};
 use super::raft::{Checkpoint, INCOMING};
-use crate::core::error::{Result, internal};
+use crate::core::error::{Result, data_loss, unavailable};
 use crate::core::proto::v1;
 use crate::core::proto::v1::quorum_server::{Quorum, QuorumServer};
 use crate::master::state::image::Incoming;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use tokio::sync::OwnedMutexGuard;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -25,7 +27,7 @@ pub(super) struct Peers {
     /// Weak: the journal owns the server.
     journal: Weak<Inner>,
     /// One image comes in at a time.
-    incoming: tokio::sync::Mutex<()>,
+    incoming: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// What is served on the journal's port.
@@ -64,37 +66,65 @@ impl Peers {
         )))
     }
 
-    /// Keeps the frames of an image in a file, until the last.
+    /// Nobody else has to do with the image that is on its way in, as long as this is held.
+    fn alone(&self) -> std::result::Result<OwnedMutexGuard<()>, Status> {
+        let alone = self.incoming.clone().try_lock_owned();
+        alone.map_err(|_| Status::aborted("another image is on its way in"))
+    }
+
+    /// Keeps the frames of an image in a file, until the last. What came of one that breaks stays.
     async fn receive(
         &self,
         journal: &Inner,
+        header: &ImageHeader,
         messages: &mut Streaming<v1::QuorumMessage>,
-    ) -> std::result::Result<PathBuf, Status> {
+        alone: OwnedMutexGuard<()>,
+    ) -> std::result::Result<(PathBuf, OwnedMutexGuard<()>), Status> {
         let path = journal.options.dir.join(INCOMING);
         let (file, to) = (path.clone(), journal.identity.id);
-        let (send, mut frames) = tokio::sync::mpsc::channel::<Vec<u8>>(4);
+        let (name, kept) = (name_of(&header.meta.last_log_id), header.kept);
+        let (send, mut frames) = tokio::sync::mpsc::channel::<v1::QuorumMessage>(4);
+        // Goes on to its end when the call is given up, and holds the file until then.
         let write = tokio::task::spawn_blocking(move || {
-            let mut incoming = Incoming::create(&file)?;
+            let mut incoming = match kept {
+                0 => Incoming::create(&file, &name)?,
+                kept => Incoming::resume(&file, &name, kept)?,
+            };
             while let Some(frame) = frames.blocking_recv() {
                 // The empty one is the last.
-                if frame.is_empty() {
-                    return incoming.finish();
+                if !frame.body.is_empty() {
+                    incoming.add(&frame.body)?;
+                    continue;
                 }
-                incoming.add(&frame)?;
+                if frame.crc32c != incoming.frames_sum() {
+                    drop(incoming);
+                    std::fs::remove_file(&file)?;
+                    return Err(data_loss("the image that was sent is not the one that came"));
+                }
+                return incoming.finish().map(|()| alone);
             }
-            Err(internal("the image ended early"))
+            Err(unavailable("the image ended early"))
         });
-        while let Some(message) = messages.message().await? {
-            if message.to != to || crc32c::crc32c(&message.body) != message.crc32c {
-                return Err(Status::data_loss("a frame of the image was damaged on its way"));
+        let mut broken = None;
+        while let Some(message) = messages.message().await.unwrap_or_else(|status| {
+            broken = Some(status);
+            None
+        }) {
+            let sound = message.body.is_empty() || crc32c::crc32c(&message.body) == message.crc32c;
+            if message.to != to || !sound {
+                broken = Some(Status::data_loss("a frame of the image was damaged on its way"));
+                break;
             }
-            if send.send(message.body).await.is_err() {
+            if send.send(message).await.is_err() {
                 break;
             }
         }
         drop(send);
-        write.await.map_err(failed)?.map_err(Status::from)?;
-        Ok(path)
+        let alone = write.await.map_err(failed)?;
+        match broken {
+            Some(status) => Err(status),
+            None => Ok((path, alone.map_err(Status::from)?)),
+        }
     }
 }
 
@@ -161,14 +191,22 @@ impl Quorum for Peers {
         let first = first.ok_or_else(|| Status::invalid_argument("an image has a header"))?;
         let journal = self.addressed(first.to)?;
         let header: ImageHeader = decode(&first.body)?;
-        let Ok(_alone) = self.incoming.try_lock() else {
-            return Err(Status::aborted("another image is on its way in"));
-        };
-        tracing::info!(upto = ?header.meta.last_log_id, "the primary sends its state");
-        let file = self.receive(&journal, &mut messages).await?;
+        let alone = self.alone()?;
+        let (upto, kept) = (&header.meta.last_log_id, header.kept);
+        tracing::info!(?upto, kept, "the primary sends its state");
+        let (file, _alone) = self.receive(&journal, &header, &mut messages, alone).await?;
         let snapshot = Snapshot { meta: header.meta, snapshot: Checkpoint::File(file) };
         let installed = journal.raft.install_full_snapshot(header.vote, snapshot).await;
         answer(&installed.map_err(failed)?)
+    }
+
+    async fn image_kept(&self, request: Request<v1::QuorumMessage>) -> Answered<v1::QuorumMessage> {
+        let message = request.into_inner();
+        let journal = self.addressed(message.to)?;
+        let alone = self.alone()?;
+        let path = journal.options.dir.join(INCOMING);
+        let look = move || (Incoming::kept(&path, &message.body), alone).0;
+        answer(&tokio::task::spawn_blocking(look).await.map_err(failed)?)
     }
 
     async fn standing(&self, _: Request<v1::StandingRequest>) -> Answered<v1::StandingResponse> {

@@ -7,7 +7,7 @@
 
 use super::disk::{self, Log};
 use super::entry::{Entry, Outcome, Refusal};
-use crate::master::state::image::Image;
+use super::images::{Outgoing, Sending};
 use crate::master::state::{Applied, State};
 use futures::{Stream, StreamExt};
 use openraft::storage::{
@@ -118,6 +118,7 @@ pub struct Machine {
     applied: Option<LogId>,
     membership: Membership,
     space: Space,
+    sending: Sending,
 }
 
 /// The disk that the state is on.
@@ -160,12 +161,16 @@ impl Machine {
     ///
     /// # Errors
     /// When the store fails or its position cannot be read.
-    pub fn new(state: State, space: Space) -> crate::core::error::Result<Machine> {
+    pub fn new(
+        state: State,
+        space: Space,
+        sending: Sending,
+    ) -> crate::core::error::Result<Machine> {
         let (applied, membership) = match state.applied()? {
             None => (None, Membership::default()),
             Some(applied) => position(&applied)?,
         };
-        Ok(Machine { state, applied, membership, space })
+        Ok(Machine { state, applied, membership, space, sending })
     }
 
     fn apply_group(&mut self, group: Vec<EntryResponder<Types>>) -> Result<(), io::Error> {
@@ -213,7 +218,7 @@ pub enum Checkpoint {
     /// The state is safe on disk.
     Here,
     /// The state as it is, for another master.
-    Image(Box<Image>),
+    Image(Arc<Outgoing>),
     /// The file of an image that another master has sent.
     File(PathBuf),
 }
@@ -255,7 +260,7 @@ impl RaftStateMachine<Types> for Machine {
     async fn get_snapshot_builder(&mut self) -> Checkpointer {
         let meta =
             SnapshotMeta { last_log_id: self.applied, last_membership: self.membership.clone() };
-        Checkpointer { state: self.state.clone(), meta }
+        Checkpointer { state: self.state.clone(), meta, sending: self.sending.clone() }
     }
 
     async fn install_snapshot(
@@ -278,10 +283,13 @@ impl RaftStateMachine<Types> for Machine {
     }
 
     async fn get_current_snapshot(&mut self) -> Result<Option<RaftSnapshot>, io::Error> {
+        if let Some(broken) = self.sending.take() {
+            return Ok(Some(broken));
+        }
         let Some(image) = self.state.image().map_err(io::Error::other)? else { return Ok(None) };
         let (last_log_id, last_membership) = position(image.applied()).map_err(io::Error::other)?;
         let meta = SnapshotMeta { last_log_id, last_membership };
-        Ok(Some(Snapshot { meta, snapshot: Checkpoint::Image(Box::new(image)) }))
+        Ok(Some(Snapshot { meta, snapshot: Checkpoint::Image(Outgoing::new(image)) }))
     }
 }
 
@@ -302,12 +310,14 @@ pub fn install_pending(state: &State, pending: &Path) -> crate::core::error::Res
 pub struct Checkpointer {
     state: State,
     meta: RaftSnapshotMeta,
+    sending: Sending,
 }
 
 impl RaftSnapshotBuilder<Types> for Checkpointer {
     type SnapshotData = Checkpoint;
 
     async fn build_snapshot(&mut self) -> Result<RaftSnapshot, io::Error> {
+        self.sending.expire();
         let state = self.state.clone();
         let made = tokio::task::spawn_blocking(move || state.checkpoint()).await;
         made.map_err(io::Error::other)?.map_err(io::Error::other)?;

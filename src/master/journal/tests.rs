@@ -1,3 +1,5 @@
+mod broken_transfer;
+
 use super::*;
 use crate::core::error::ErrorKind;
 use crate::core::model::FsPath;
@@ -298,7 +300,7 @@ impl openraft::testing::log::StoreBuilder<raft::Types, Arc<Log>, Machine, tempfi
         let log = Log::open(&log_dir).unwrap();
         let state = State::open(&state_dir, ByteSize(1 << 20)).unwrap();
         let space = raft::Space { dir: state_dir, least: 0, stopping: Arc::default() };
-        Ok((dir, log, Machine::new(state, space).unwrap()))
+        Ok((dir, log, Machine::new(state, space, Default::default()).unwrap()))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::core::error::{Context, Error, Result, data_loss, failed_precondition}
 use crate::master::inode::metastore::{Put, Table, View};
 use crate::master::mount::MountTable;
 use crc32c::{crc32c, crc32c_append};
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::ops::Bound;
@@ -50,8 +51,17 @@ impl Image {
     }
 
     /// Its frames, in order. Each is read when it is asked for, which may wait for the disk.
-    pub fn frames(self) -> impl Iterator<Item = Result<Frame>> + Send {
-        let mut tables = TABLES.iter().enumerate();
+    pub fn frames(&self) -> impl Iterator<Item = Result<Frame>> + Send {
+        self.frames_after(None)
+    }
+
+    /// The frames that come after the one that ends with the key `after`.
+    pub fn frames_after(
+        &self,
+        after: Option<Cursor>,
+    ) -> impl Iterator<Item = Result<Frame>> + Send + use<'_> {
+        let (first, mut key) = after.map_or((0, None), |after| (after.table, Some(after.key)));
+        let mut tables = TABLES.iter().enumerate().skip(usize::from(first));
         let mut rows = None;
         let mut ended = false;
         std::iter::from_fn(move || {
@@ -61,7 +71,9 @@ impl Image {
                     match tables.next() {
                         // Keys begin with an id or the number of a section, and these are small.
                         Some((number, &table)) => {
-                            let all = self.view.range(table, Bound::Unbounded, &[u8::MAX]);
+                            let key = key.take();
+                            let start = key.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+                            let all = self.view.range(table, start, &[u8::MAX]);
                             rows = Some((number as u8, all));
                         }
                         None => ended = true,
@@ -83,6 +95,24 @@ impl Image {
             (!pairs.is_empty()).then(|| Ok(Frame::of(&pairs)))
         })
     }
+}
+
+/// The last key of a frame, and the number of its table: where an image goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    table: u8,
+    key: Vec<u8>,
+}
+
+/// The first frames of an image that somebody has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// How many.
+    pub frames: u64,
+    /// The checksum of all of them, one behind the other.
+    pub sum: u32,
+    /// The end of the last one.
+    pub end: Cursor,
 }
 
 /// A part of an image, packed.
@@ -153,19 +183,72 @@ impl Encoder {
 pub struct Incoming {
     file: BufWriter<File>,
     encoder: Encoder,
+    /// The checksum of the frames, one behind the other.
+    frames_sum: u32,
 }
 
 impl Incoming {
-    /// Begins a file at `path`, in place of what is there.
+    /// Begins a file at `path`, in place of what is there, with the name of the image.
     ///
     /// # Errors
     /// What the file system says.
-    pub fn create(path: &Path) -> Result<Incoming> {
+    pub fn create(path: &Path, image: &[u8]) -> Result<Incoming> {
         let file = File::create(path).with_context(|| path.display().to_string())?;
         let mut file = BufWriter::with_capacity(1 << 20, file);
-        let (encoder, bytes) = Encoder::new(&[]);
+        let (encoder, bytes) = Encoder::new(image);
         file.write_all(&bytes)?;
-        Ok(Incoming { file, encoder })
+        Ok(Incoming { file, encoder, frames_sum: 0 })
+    }
+
+    /// What the file at `path` has of the image of that name: as many frames as are whole; none when
+    /// it has none, or is of another image.
+    pub fn kept(path: &Path, image: &[u8]) -> Option<Kept> {
+        let mut kept = None;
+        let mut last = Vec::new();
+        // It ends early, or it would have been installed: what was read until then is good.
+        let header = read_some(path, &mut |header, frame| {
+            if header != image {
+                return Err(data_loss("of another image"));
+            }
+            let (frames, sum) = kept.unwrap_or_default();
+            kept = Some((frames + 1, crc32c_append(sum, frame)));
+            last.clear();
+            last.extend_from_slice(frame);
+            Ok(())
+        });
+        let (frames, sum) = kept.filter(|_| header.is_err())?;
+        let (table, key, _) = unpack(&last).ok()?.pop()?;
+        Some(Kept { frames, sum, end: Cursor { table, key } })
+    }
+
+    /// Goes on with the file at `path`, behind so many frames; what comes after them goes.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when it has not so many; what the file system says.
+    pub fn resume(path: &Path, image: &[u8], frames: u64) -> Result<Incoming> {
+        let (mut encoder, header) = Encoder::new(image);
+        let (mut frames_sum, mut length, mut bytes) = (0, header.len() as u64, Vec::new());
+        let read = read_some(path, &mut |_, frame| {
+            if encoder.frames == frames {
+                return Err(data_loss("enough"));
+            }
+            bytes.clear();
+            encoder.frame(frame, &mut bytes);
+            length += bytes.len() as u64;
+            frames_sum = crc32c_append(frames_sum, frame);
+            Ok(())
+        });
+        if encoder.frames != frames || read.is_ok() {
+            return Err(failed_precondition("the first part of an image has gone: begin anew"));
+        }
+        let file = File::options().append(true).open(path)?;
+        file.set_len(length)?;
+        Ok(Incoming { file: BufWriter::with_capacity(1 << 20, file), encoder, frames_sum })
+    }
+
+    /// The checksum of all frames, one behind the other.
+    pub fn frames_sum(&self) -> u32 {
+        self.frames_sum
     }
 
     /// Adds a frame.
@@ -175,6 +258,7 @@ impl Incoming {
     pub fn add(&mut self, frame: &[u8]) -> Result<()> {
         let mut bytes = Vec::with_capacity(frame.len() + 8);
         self.encoder.frame(frame, &mut bytes);
+        self.frames_sum = crc32c_append(self.frames_sum, frame);
         Ok(self.file.write_all(&bytes)?)
     }
 
@@ -196,6 +280,13 @@ struct Reader<R> {
     file: R,
     name: String,
     sum: u32,
+}
+
+impl Reader<BufReader<File>> {
+    fn open(path: &Path, name: &str) -> Result<Self> {
+        let file = File::open(path).with_context(|| path.display().to_string())?;
+        Ok(Reader { file: BufReader::with_capacity(1 << 20, file), name: name.into(), sum: 0 })
+    }
 }
 
 impl<R: Read> Reader<R> {
@@ -270,6 +361,19 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// Calls `act` with the header and each frame of a file that may end early, until there is an error.
+fn read_some(path: &Path, act: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+    let mut reader = Reader::open(path, "")?;
+    let (header, mut frame) = (reader.header()?, Vec::new());
+    loop {
+        match reader.word()? {
+            END => return Ok(()),
+            length => reader.part(length, LONGEST, &mut frame)?,
+        }
+        act(&header, &frame)?;
+    }
+}
+
 /// Reads the image in the file at `path` to its end, checks all of it, and calls `act` with every
 /// frame on the way; its header. Errors call it `name`.
 ///
@@ -277,9 +381,7 @@ impl<R: Read> Reader<R> {
 /// `FailedPrecondition` for what is no image, or one of a newer format; `DataLoss` for one that is
 /// damaged, which may show only after many frames; what `act` says.
 pub fn read(path: &Path, name: &str, mut act: impl FnMut(&[u8]) -> Result<()>) -> Result<Vec<u8>> {
-    let name = name.to_string();
-    let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut reader = Reader { file: BufReader::with_capacity(1 << 20, file), name, sum: 0 };
+    let mut reader = Reader::open(path, name)?;
     let header = reader.header()?;
     let (mut frames, mut frame) = (0, Vec::new());
     loop {

@@ -9,7 +9,6 @@
 use super::transaction::Counters;
 use super::{Applied, State, applied_key, counters_key, encode, restored_key};
 use crate::core::error::{Result, failed_precondition, internal};
-use crate::master::inode::keys::Section;
 use crate::master::inode::metastore::{Put, Table};
 use crate::master::journal::entry::UNFINISHED;
 use std::path::Path;
@@ -62,7 +61,6 @@ impl State {
                 rest(applied_key(), (restore.position)(&applied)?.0),
                 rest(counters_key(), encode(&counters)),
                 rest(restored_key(), encode(&now_ms)),
-                rest(Section::Meta.key(&[b"restored from"]), encode(&restore.made_ms)),
             ])
         })
     }

@@ -220,6 +220,9 @@ _goosefs() {
             goosefs__subcmd__fs,updateMount)
                 cmd="goosefs__subcmd__fs__subcmd__updateMount"
                 ;;
+            goosefs__subcmd__fsadmin,backup)
+                cmd="goosefs__subcmd__fsadmin__subcmd__backup"
+                ;;
             goosefs__subcmd__fsadmin,journal)
                 cmd="goosefs__subcmd__fsadmin__subcmd__journal"
                 ;;
@@ -635,13 +638,17 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__format)
-            opts="-y -D -h -V --yes --name --config --help --version"
+            opts="-y -D -h -V --yes --name --from-backup --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from-backup)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1839,8 +1846,38 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fsadmin)
-            opts="-o -D -h -V --output --config --help --version report journal"
+            opts="-o -D -h -V --output --config --help --version report journal backup"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__backup)
+            opts="-o -D -h -V --local --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -62,6 +62,9 @@ const ELECTION_MS: u64 = 500;
 /// A primary that no quorum has heard for this long does not answer any more: by the time another
 /// can be elected nobody reads from it. Less than followers wait, for clocks are not quite the same.
 const LEASE: Duration = Duration::from_millis(2 * ELECTION_MS * 8 / 10);
+/// How often in a row a commit that waits finds that no quorum was heard, looking twice a lease,
+/// before its caller is sent to look for another primary.
+const SILENT: u32 = 3;
 /// How long calls of other masters may take to end when this one stops.
 const PEERS_GRACE: Duration = Duration::from_secs(1);
 /// How long the primary may take to write down who it is.
@@ -299,8 +302,7 @@ impl Journal {
         let _waiting = Waiting::new(&self.inner.waiting, 1);
         let kind = entry.change.name();
         let write = self.inner.raft.client_write(Arc::new(entry));
-        let written = tokio::time::timeout(self.inner.options.deadline, write).await;
-        let written = written.map_err(|_| late(kind))?;
+        let written = self.in_time(write).await.ok_or_else(|| late(kind))?;
         written.map_err(refused)?.data.map_err(Error::from)
     }
 
@@ -323,9 +325,23 @@ impl Journal {
             }
             Ok::<_, Error>(())
         };
-        let written = tokio::time::timeout(self.inner.options.deadline, write).await;
-        written.map_err(|_| late("a group of entries"))??;
+        self.in_time(write).await.ok_or_else(|| late("a group of entries"))??;
         Ok(outcomes)
+    }
+
+    /// What `write` gives; none when it takes too long, or when no quorum has been heard for a while:
+    /// another master is primary by then, most likely, and knows what came of it.
+    async fn in_time<T>(&self, write: impl Future<Output = T>) -> Option<T> {
+        let mut write = std::pin::pin!(write);
+        let deadline = tokio::time::Instant::now() + self.inner.options.deadline;
+        let mut silent = 0;
+        while silent < SILENT && tokio::time::Instant::now() < deadline {
+            if let Ok(written) = tokio::time::timeout(LEASE / 2, &mut write).await {
+                return Some(written);
+            }
+            silent = if self.is_primary() { 0 } else { silent + 1 };
+        }
+        None
     }
 
     /// Whether this master was elected, as far as it knows: another may have been since.
@@ -494,7 +510,16 @@ impl Space {
             self.looked_ms.store(now_ms, Ordering::Relaxed);
             // Where the space cannot be told, the write itself will show.
             let free = disk::free_bytes(dir).unwrap_or(u64::MAX);
-            self.enough.store(free >= reserve.0, Ordering::Relaxed);
+            let enough = free >= reserve.0;
+            let before = self.enough.swap(enough, Ordering::Relaxed);
+            match (before, enough) {
+                (true, false) => tracing::error!(
+                    dir = %dir.display(), free_bytes = free, needed = %reserve,
+                    "the journal's disk is full: no changes are taken; free some space"
+                ),
+                (false, true) => tracing::info!("the journal's disk has space: changes are taken"),
+                _ => {}
+            }
         }
         self.enough.load(Ordering::Relaxed)
     }

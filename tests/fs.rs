@@ -1,6 +1,6 @@
 //! `goosefs fs`: every verb, driven as a user would, with good input and bad.
 
-use crate::cluster::{Cluster, PATIENCE, texts};
+use crate::cluster::{Cluster, PATIENCE, eventually, texts};
 use std::fs;
 use std::time::Instant;
 
@@ -168,4 +168,21 @@ fn an_absent_master_is_named_soon() {
     let error = cluster.fails(&["fs", "ls", "/"]);
     assert!(error.contains(&cluster.master_address()), "{error}");
     assert!(start.elapsed() < PATIENCE / 2, "it took {:?}", start.elapsed());
+}
+
+#[test]
+fn an_expired_file_goes_from_its_store_and_what_took_its_place_there_stays() {
+    let cluster = Cluster::setup().set("master.ttl.checker.interval", "100ms").start();
+    for name in ["old", "replaced"] {
+        fs::write(cluster.root_ufs().join(name), "as it was").unwrap();
+    }
+    cluster.ok(&["fs", "setTtl", "--action", "delete", "/replaced", "1s"]);
+    fs::write(cluster.root_ufs().join("replaced"), "something newer").unwrap();
+    // It runs out after the other one.
+    cluster.ok(&["fs", "setTtl", "--action", "delete", "/old", "1s"]);
+    eventually("the old one is deleted", || {
+        (!cluster.root_ufs().join("old").exists()).then_some(())
+    });
+    assert_eq!(fs::read(cluster.root_ufs().join("replaced")).unwrap(), b"something newer");
+    assert_eq!(cluster.ok(&["fs", "cat", "/replaced"]), "something newer");
 }

@@ -3,6 +3,7 @@
 use super::Master;
 use super::file_system::{Caller, Removal};
 use super::journal::entry::{Attributes, Change, Outcome, SetAttributes, Target};
+use super::sync::Freshness;
 use crate::core::error::{ErrorKind, Result};
 use crate::core::model::{FileId, Status, TtlAction};
 use crate::core::runtime::{Duties, Group};
@@ -102,11 +103,7 @@ async fn expired(master: Arc<Master>) -> Result<()> {
     for id in master.files.state().expired(master.clock.now_ms(), PAGE)? {
         let Some(status) = known(&master, id)? else { continue };
         let result = match status.ttl_action {
-            TtlAction::Delete if !status.mount_point => {
-                tracing::info!(path = %status.path, "deleted: its TTL has run out");
-                let removal = Removal { recursive: true, here_only: false };
-                master.files.remove(&Caller::master(), &status.path, removal).await
-            }
+            TtlAction::Delete if !status.mount_point => delete_expired(&master, &status).await,
             _ => free_expired(&master, &status).await,
         };
         if let Err(error) = result {
@@ -114,6 +111,19 @@ async fn expired(master: Arc<Master>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Deletes what has outlived its TTL, in the store too. What has taken its place there meanwhile is
+/// somebody else's, and has no TTL.
+async fn delete_expired(master: &Master, status: &Status) -> Result<()> {
+    let now = master.files.find(&status.path, Freshness::Within(0)).await?;
+    if now.is_none_or(|now| now.id != status.id) {
+        tracing::info!(path = %status.path, "its TTL has run out, but its store has another one");
+        return Ok(());
+    }
+    tracing::info!(path = %status.path, "deleted: its TTL has run out");
+    let removal = Removal { recursive: true, here_only: false };
+    master.files.remove(&Caller::master(), &status.path, removal).await
 }
 
 /// Frees a file once; then its TTL has done its work.

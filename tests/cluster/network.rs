@@ -36,18 +36,23 @@ fn ip(words: &str) -> Result<(), String> {
 impl Network {
     /// For that many nodes. None, said loudly, where there can be no namespaces.
     pub fn new(nodes: usize) -> Option<Network> {
-        let free = |number: &u8| ip(&format!("link add gfs{number} type bridge")).is_ok();
-        let made = match (1..=250).find(free) {
-            Some(number) => {
-                let network = Network { number, nodes };
-                network.join_all().map(|()| network)
-            }
-            None => Err(ip("link add gfs0 type bridge").err().unwrap_or_default()),
-        };
+        let made = Self::claim().and_then(|number| {
+            let network = Network { number, nodes };
+            network.join_all().map(|()| network)
+        });
         if let Err(error) = &made {
             eprintln!("SKIPPED: no partitions: {error}; run as root, with iproute2");
         }
         made.ok()
+    }
+
+    /// The number of a network that nobody else on the machine has.
+    fn claim() -> Result<u8, String> {
+        let taken = |made: &Result<(), String>| made.as_ref().is_err_and(|e| e.contains("exists"));
+        let mut claims = (1..=250).map(|n| (n, ip(&format!("link add gfs{n} type bridge"))));
+        let claim = claims.find(|(_, made)| !taken(made));
+        let (number, made) = claim.ok_or("250 networks are there already")?;
+        made.map(|()| number)
     }
 
     fn join_all(&self) -> Result<(), String> {

@@ -23,7 +23,7 @@ use super::journal::restore::Header;
 use super::state::image::{Encoder, Image};
 use crate::core::config::{Config, os_user};
 use crate::core::error::{
-    Context, Error, Result, failed_precondition, internal, invalid_argument, not_found,
+    Context, Result, failed_precondition, internal, invalid_argument, not_found,
 };
 use crate::core::metrics::{Counter, Metrics, names};
 use crate::core::model::FsPath;
@@ -289,5 +289,5 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error: tokio::task::JoinError| Error::from(internal(error.to_string())))?
+    done.map_err(|error| internal(error.to_string()))?
 }

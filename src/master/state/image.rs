@@ -206,7 +206,7 @@ impl Incoming {
         let mut kept = None;
         let mut last = Vec::new();
         // It ends early, or it would have been installed: what was read until then is good.
-        let header = read_some(path, &mut |header, frame| {
+        let header = read_some(path, |header, frame| {
             if header != image {
                 return Err(data_loss("of another image"));
             }
@@ -228,7 +228,7 @@ impl Incoming {
     pub fn resume(path: &Path, image: &[u8], frames: u64) -> Result<Incoming> {
         let (mut encoder, header) = Encoder::new(image);
         let (mut frames_sum, mut length, mut bytes) = (0, header.len() as u64, Vec::new());
-        let read = read_some(path, &mut |_, frame| {
+        let read = read_some(path, |_, frame| {
             if encoder.frames == frames {
                 return Err(data_loss("enough"));
             }
@@ -362,7 +362,7 @@ impl<R: Read> Reader<R> {
 }
 
 /// Calls `act` with the header and each frame of a file that may end early, until there is an error.
-fn read_some(path: &Path, act: &mut dyn FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
+fn read_some(path: &Path, mut act: impl FnMut(&[u8], &[u8]) -> Result<()>) -> Result<()> {
     let mut reader = Reader::open(path, "")?;
     let (header, mut frame) = (reader.header()?, Vec::new());
     loop {
@@ -437,7 +437,7 @@ impl State {
     /// # Errors
     /// `DataLoss` when the file is damaged, before anything has changed; else when the store fails.
     pub fn install(&self, path: &Path) -> Result<()> {
-        self.install_with(path, |put| Some(put), || Ok(Vec::new()))
+        self.install_with(path, Some, || Ok(Vec::new()))
     }
 
     /// The same, with `keep` changing or leaving out what is in the image and `add` saying what is

@@ -118,11 +118,11 @@ async fn expired(master: Arc<Master>) -> Result<()> {
 async fn delete_expired(master: &Master, status: &Status) -> Result<()> {
     let now = master.files.find(&status.path, Freshness::Within(0)).await?;
     if now.is_none_or(|now| now.id != status.id) {
-        tracing::info!(path = %status.path, "its TTL has run out, but its store has another one");
+        tracing::info!(path = %status.path, "its TTL has run out, and its store has it no more");
         return Ok(());
     }
     tracing::info!(path = %status.path, "deleted: its TTL has run out");
-    let removal = Removal { recursive: true, here_only: false };
+    let removal = Removal { recursive: true, here_only: false, only: Some(status.id) };
     master.files.remove(&Caller::master(), &status.path, removal).await
 }
 

@@ -191,7 +191,7 @@ pub fn format(config: &Config) -> Result<()> {
     }
 }
 
-/// Whether a master has something that [`format`] or [`restore`] would replace.
+/// Whether a master has nothing that [`format`] or [`restore`] would replace.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -227,6 +227,9 @@ fn check_stopped(config: &Config) -> Result<()> {
 /// anybody is answered. Ends, telling `end`, when it is no longer primary, or when the journal has
 /// failed: a master that can change nothing ever again makes way for one that can.
 async fn lead(master: Arc<Master>, end: oneshot::Sender<End>) {
+    // The term that it serves: who is deposed and elected again knows only what it knew before.
+    let mut served = 0;
+    let leads_in = |term| master.journal.leads() && master.journal.standing().term == term;
     loop {
         if let Some(error) = master.journal.failure() {
             tracing::error!(%error, "the journal has failed: ending");
@@ -235,13 +238,18 @@ async fn lead(master: Arc<Master>, end: oneshot::Sender<End>) {
             return;
         }
         let ready = master.ready.load(Ordering::Acquire);
-        if ready && !master.journal.leads() {
+        if ready && !leads_in(served) {
             master.ready.store(false, Ordering::Release);
             let _ = end.send(End::Deposed);
             return;
         }
         if !ready && master.journal.is_primary() {
+            served = master.journal.standing().term;
             match master.take_over().await {
+                Ok(()) if !leads_in(served) => {
+                    let _ = end.send(End::Deposed);
+                    return;
+                }
                 Ok(()) => {
                     master.ready.store(true, Ordering::Release);
                     let address = master.address();

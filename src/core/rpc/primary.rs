@@ -187,7 +187,10 @@ impl Primary {
 
     /// A new connection to the primary, if it is among those `wanted`.
     async fn find(&self, wanted: impl Fn(&str) -> bool) -> Result<Current> {
-        let mut last = unavailable("no master is configured");
+        let mut last = unavailable(match self.inner.addresses.is_empty() {
+            true => "no master is configured",
+            false => "none of them answers in time",
+        });
         // All at once: one that hangs must not keep us from the primary.
         let ask = |address: &'_ String| {
             let address = address.clone();

@@ -59,7 +59,8 @@ impl Backups {
         let place = self.place(&Target::default())?;
         if daily.last_ms.is_none() {
             // An earlier primary may have made it.
-            let last_ms = self.own(&place).await?.last().map_or(0, |(name, _)| name.made_ms);
+            let own = self.own(&place).await?;
+            let last_ms = own.last().map_or(0, |(name, _)| name.made_ms);
             self.inner.daily.lock().last_ms = Some(last_ms);
             let known = Daily { last_ms: Some(last_ms), ..daily };
             if !known.is_due(now_ms, settings.daily_backup_time) {
@@ -90,7 +91,10 @@ impl Backups {
         };
         let files = listed.into_iter().filter(|status| !status.folder);
         let named = files.filter_map(|file| Some((BackupName::parse(&file.name)?, file.name)));
-        let mut own: Vec<_> = named.filter(|(name, _)| name.cluster == cluster).collect();
+        let now_ms = self.inner.clock.now_ms();
+        // One from the future, of a clock that was wrong, would count as the newest for long.
+        let ours = |name: &BackupName| name.cluster == cluster && name.made_ms <= now_ms;
+        let mut own: Vec<_> = named.filter(|(name, _)| ours(name)).collect();
         own.sort();
         Ok(own)
     }

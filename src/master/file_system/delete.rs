@@ -3,7 +3,7 @@
 use super::intents::Intent;
 use super::{Caller, FileSystem, check_writable, create, missing, write_type_of};
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
-use crate::core::model::{FsPath, Status, WriteType};
+use crate::core::model::{FileId, FsPath, Status, WriteType};
 use crate::master::journal::entry::{Attributes, Change, Delete, SetAttributes, Target};
 use crate::master::sync::Freshness;
 
@@ -14,6 +14,8 @@ pub struct Removal {
     pub recursive: bool,
     /// Whether the under store keeps it.
     pub here_only: bool,
+    /// Only what has this id: what is at the path may be another one by now.
+    pub only: Option<FileId>,
 }
 
 impl FileSystem {
@@ -38,7 +40,7 @@ impl FileSystem {
         if removal.here_only || !is_below(&status) {
             let _shared = self.locks.shared(path).await?;
             // Whoever held the path before us may have brought it to the store.
-            let status = self.peek(path)?.ok_or_else(|| missing(path))?;
+            let status = self.meant(path, removal)?;
             if removal.here_only || !is_below(&status) {
                 return self.remove_here(caller, &status, removal).await;
             }
@@ -51,6 +53,13 @@ impl FileSystem {
             self.check_empty(path)?;
         }
         self.remove_both(caller, path, removal).await
+    }
+
+    /// What is to be removed. The path is held.
+    fn meant(&self, path: &FsPath, removal: Removal) -> Result<Status> {
+        let found = self.peek(path)?;
+        let meant = |status: &Status| removal.only.is_none_or(|id| id == status.id);
+        found.filter(meant).ok_or_else(|| missing(path))
     }
 
     /// Nothing is mounted at `path` or below it, and it is not the root.
@@ -83,7 +92,7 @@ impl FileSystem {
     /// Deletes from the tree alone. The path is held.
     async fn remove_here(&self, caller: &Caller, status: &Status, removal: Removal) -> Result<()> {
         let path = &status.path;
-        let delete = Delete { path: path.clone(), id: None, recursive: removal.recursive };
+        let delete = Delete { path: path.clone(), id: removal.only, recursive: removal.recursive };
         if status.is_persisted()
             && let Some(parent) = path.parent()
         {
@@ -105,7 +114,7 @@ impl FileSystem {
             return Ok(());
         }
         // Whoever held the path before us may have changed it.
-        let status = self.peek(path)?.ok_or_else(|| missing(path))?;
+        let status = self.meant(path, removal)?;
         if status.folder && !removal.recursive {
             self.check_empty(path)?;
         }

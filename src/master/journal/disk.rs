@@ -195,6 +195,21 @@ impl Log {
         Ok(found)
     }
 
+    /// Up to where entries from `start` on, but not from `end` on, are so many bytes together; one is
+    /// always among them.
+    pub fn end_within(&self, start: u64, end: u64, bytes: u64) -> u64 {
+        let index = self.index.lock();
+        let from = start.saturating_sub(index.first) as usize;
+        let mut sum = 0;
+        let lengths = index.slots.iter().skip(from).map(|slot| u64::from(slot.at.length));
+        let fit = lengths.take_while(|length| {
+            sum += length;
+            sum <= bytes
+        });
+        let fit = fit.count().max(1) as u64;
+        end.min(start.max(index.first) + fit)
+    }
+
     /// Takes entries in; `flushed` is told when they are safe.
     ///
     /// # Errors
@@ -260,7 +275,10 @@ impl Log {
         let (cut, remove) = self.index.lock().truncate_after(last);
         self.durable.fetch_min(last.map_or(0, |id| id.index + 1), Ordering::AcqRel);
         self.send(Command::Truncate { cut, remove, done })?;
-        cut_off.await.map_err(|_| stopped())?
+        let cut_off = cut_off.await.map_err(|_| stopped())?;
+        // What was being written meanwhile has said that it is safe, and is cut off.
+        self.durable.fetch_min(last.map_or(0, |id| id.index + 1), Ordering::AcqRel);
+        cut_off
     }
 
     fn send(&self, command: Command) -> io::Result<()> {

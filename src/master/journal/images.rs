@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
-/// How long an image whose transfer makes no progress is kept: as long the store keeps old values.
+/// How long an image whose transfer makes no progress is kept. As long
+/// as it is, its view of the store keeps values that have been replaced from being dropped.
 const KEPT: Duration = Duration::from_secs(120);
 
 /// What both sides call an image: the same entries make the same state, and the same frames.

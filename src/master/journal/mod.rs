@@ -140,6 +140,9 @@ struct Inner {
     syncs: Arc<AtomicU64>,
     space: Space,
     stop: Mutex<Option<Stop>>,
+    /// The term that this master gives up to another one, which is elected without waiting for the
+    /// end of its lease; 0 for none.
+    leaving: AtomicU64,
     /// One change of who the masters are at a time.
     changing: tokio::sync::Mutex<()>,
     /// Serves the other masters.
@@ -203,6 +206,7 @@ impl Journal {
             state: opened.state,
             raft: opened.raft,
             options,
+            leaving: AtomicU64::new(0),
             stop: Mutex::new(Some(Stop { tell, thread })),
             changing: Default::default(),
             group: Group::new("journal"),
@@ -354,6 +358,9 @@ impl Journal {
         let metrics = self.inner.raft.metrics();
         let metrics = metrics.borrow_watched();
         if metrics.state != ServerState::Leader || metrics.running_state.is_err() {
+            return false;
+        }
+        if metrics.current_term == self.inner.leaving.load(Ordering::Acquire) {
             return false;
         }
         let alone = metrics.membership_config.membership().voter_ids().nth(1).is_none();

@@ -1,10 +1,11 @@
 //! What other masters ask of this one, on the journal's port.
 
 use super::Inner;
+use super::disk;
 use super::images::name_of;
 use super::network::{ImageHeader, MAX_MESSAGE, decode, encode};
 use super::raft::{Checkpoint, INCOMING};
-use crate::core::error::{Result, data_loss, unavailable};
+use crate::core::error::{Result, data_loss, resource_exhausted, unavailable};
 use crate::core::proto::v1;
 use crate::core::proto::v1::quorum_server::{Quorum, QuorumServer};
 use crate::master::state::image::Incoming;
@@ -83,6 +84,7 @@ impl Peers {
         let path = journal.options.dir.join(INCOMING);
         let (file, to) = (path.clone(), journal.identity.id);
         let (name, kept) = (name_of(&header.meta.last_log_id), header.kept);
+        let (folder, reserve) = (journal.options.dir.clone(), journal.options.reserve);
         let (send, mut frames) = tokio::sync::mpsc::channel::<v1::QuorumMessage>(4);
         // Goes on to its end when the call is given up, and holds the file until then.
         let write = tokio::task::spawn_blocking(move || {
@@ -93,6 +95,15 @@ impl Peers {
             while let Some(frame) = frames.blocking_recv() {
                 // The empty one is the last.
                 if !frame.body.is_empty() {
+                    if disk::free_bytes(&folder)? < reserve.0 {
+                        // The log needs what it would take.
+                        drop(incoming);
+                        std::fs::remove_file(&file)?;
+                        return Err(resource_exhausted(format!(
+                            "less than {reserve} are left for an image in {}",
+                            folder.display()
+                        )));
+                    }
                     incoming.add(&frame.body)?;
                     continue;
                 }

@@ -21,6 +21,7 @@ use futures::future::join_all;
 use openraft::ChangeMembers;
 use openraft::async_runtime::WatchReceiver;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
@@ -347,6 +348,8 @@ impl Journal {
         }
         ask(&nodes[&id].journal).await.with_context(|| format!("asking {name}"))?;
         let raft = &self.inner.raft;
+        // From here on nothing is answered: the other one need not wait for the lease to end.
+        self.inner.leaving.store(self.standing().term, Ordering::Release);
         raft.trigger().transfer_leader(id).await.map_err(stopped)?;
         let leads = |metrics: &openraft::RaftMetrics<_>| metrics.current_leader == Some(id);
         let elected = raft.wait(Some(ELECTION)).metrics(leads, "an election").await;

@@ -7,8 +7,8 @@
 
 use super::disk::{self, Log};
 use super::entry::{Entry, Outcome, Refusal};
-use super::images::{Outgoing, Sending};
-use crate::master::state::{Applied, State};
+use super::images::{Outgoing, Sending, name_of};
+use crate::master::state::{Applied, State, image};
 use futures::{Stream, StreamExt};
 use openraft::storage::{
     ApplyResponder, EntryResponder, IOFlushed, LogState, RaftLogReader, RaftLogStorage,
@@ -59,6 +59,8 @@ pub type RaftSnapshotMeta = openraft::alias::SnapshotMetaOf<Types>;
 /// The running consensus of this master.
 pub type Raft = openraft::Raft<Types, Machine>;
 
+/// Bytes of entries in one message to another master, about; a single entry may be longer.
+const MESSAGE: u64 = 2 << 20;
 /// Entries applied as one batch at most.
 const GROUP: usize = 1024;
 /// The file beside the state that holds an image to be installed.
@@ -72,6 +74,14 @@ impl RaftLogReader<Types> for Arc<Log> {
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
         self.read(range).map_err(io::Error::other)
+    }
+
+    async fn limited_get_log_entries(
+        &mut self,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<RaftEntry>, io::Error> {
+        self.read(start..self.end_within(start, end, MESSAGE)).map_err(io::Error::other)
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
@@ -272,12 +282,21 @@ impl RaftStateMachine<Types> for Machine {
             return Err(io::Error::other("only what another master has sent can be installed"));
         };
         let (state, pending) = (self.state.clone(), self.space.pending_image());
+        let name = name_of(&meta.last_log_id);
         let install = move || {
+            // Another transfer may have taken the file since: what is installed is what was meant,
+            // and whole, or nothing.
+            let (found, _) = image::check(&file, "the image").map_err(io::Error::other)?;
+            if found != name {
+                return Err(io::Error::other("the image is not the one that was sent"));
+            }
             std::fs::rename(&file, &pending)?;
-            install_pending(&state, &pending).map_err(io::Error::other)
+            install_pending(&state, &pending).map_err(io::Error::other)?;
+            let applied = state.applied().map_err(io::Error::other)?.unwrap_or_default();
+            position(&applied).map_err(io::Error::other)
         };
-        tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
-        (self.applied, self.membership) = (meta.last_log_id, meta.last_membership.clone());
+        let installed = tokio::task::spawn_blocking(install).await.map_err(io::Error::other)??;
+        (self.applied, self.membership) = installed;
         tracing::info!(upto = ?self.applied, "took over the state of the primary");
         Ok(())
     }

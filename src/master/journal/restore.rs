@@ -19,7 +19,7 @@ use super::{Options, create_private};
 use crate::core::error::{
     Context, Error, ErrorKind, Result, data_loss, failed_precondition, internal,
 };
-use crate::core::runtime::Clock;
+use crate::core::runtime::{Clock, files};
 use crate::master::state::restore::Restore;
 use crate::master::state::{Applied, State, image};
 use crate::ufs::{self, Properties};
@@ -129,7 +129,7 @@ async fn fetch(dir: &Path, from: &str, properties: &Properties) -> Result<(Heade
     }
     let version = Some(status.version.as_str());
     let mut bytes = store.read(file, version, 0..status.length).await.with_context(reading)?;
-    let mut kept = File::create(&path).with_context(|| path.display().to_string())?;
+    let mut kept = files::create_private(&path).with_context(|| path.display().to_string())?;
     while let Some(piece) = bytes.try_next().await.with_context(reading)? {
         kept = tokio::task::spawn_blocking(move || kept.write_all(&piece).map(|()| kept))
             .await

@@ -278,6 +278,9 @@ async fn a_log_takes_back_what_another_primary_never_had() {
     assert_eq!(all[3], entry(3, "/second"));
     log.purge(at(1)).await.unwrap();
     assert_eq!(log.read(..).unwrap(), all[2..]);
+    // What goes into one message: at least one entry, and never what is not asked for.
+    let ends = [(2, 9, 1), (3, 9, 1), (2, 9, 1 << 20), (2, 3, 1 << 20), (0, 9, 1)];
+    assert_eq!(ends.map(|(start, end, bytes)| log.end_within(start, end, bytes)), [3, 4, 4, 3, 3]);
     drop(log);
     assert_eq!(Log::open(dir.path()).unwrap().read(..).unwrap(), all[2..]);
 }

@@ -78,6 +78,11 @@ pub fn routes(master: &Arc<Master>, sessions: &Sessions) -> Routes {
     }
 }
 
+/// What a caller is told who asked this master while it still was the primary.
+fn deposed() -> Status {
+    Status::unavailable("this master is not the primary any more: try again")
+}
+
 /// Answers nothing that another master may have changed by now: a process that was paused between
 /// looking and answering may have been deposed meanwhile. Who is primary, anyone may say.
 fn only_while_primary(routes: Routes, master: &Arc<Master>) -> Routes {
@@ -91,7 +96,7 @@ fn only_while_primary(routes: Routes, master: &Arc<Master>) -> Routes {
             if open || master.journal.is_primary() {
                 return answer;
             }
-            Status::unavailable("this master is not the primary any more: try again").into_http()
+            deposed().into_http()
         }
     });
     Routes::from(routes.into_axum_router().layer(layer))

@@ -11,6 +11,7 @@
 
 use super::{Applied, Published, State, applied_key, counters_key, load_mounts};
 use crate::core::error::{Context, Error, Result, data_loss, failed_precondition};
+use crate::core::runtime::files;
 use crate::master::inode::metastore::{Put, Table, View};
 use crate::master::mount::MountTable;
 use crc32c::{crc32c, crc32c_append};
@@ -193,7 +194,7 @@ impl Incoming {
     /// # Errors
     /// What the file system says.
     pub fn create(path: &Path, image: &[u8]) -> Result<Incoming> {
-        let file = File::create(path).with_context(|| path.display().to_string())?;
+        let file = files::create_private(path).with_context(|| path.display().to_string())?;
         let mut file = BufWriter::with_capacity(1 << 20, file);
         let (encoder, bytes) = Encoder::new(image);
         file.write_all(&bytes)?;

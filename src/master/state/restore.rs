@@ -57,6 +57,8 @@ impl State {
             let counters = self.inner.store.rest::<Counters>(&counters_key())?.unwrap_or_default();
             let now_ms = restore.now_ms.max(counters.now_ms);
             let counters = later(counters, now_ms - restore.made_ms)?;
+            // Nothing is decided before the tree was put back, whatever the clock of its next master.
+            let counters = Counters { now_ms, ..counters };
             Ok(vec![
                 rest(applied_key(), (restore.position)(&applied)?.0),
                 rest(counters_key(), encode(&counters)),

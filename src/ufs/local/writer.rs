@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,7 +61,10 @@ impl Writer {
             return Err(Error::new(ErrorKind::IsDirectory, message));
         }
         let hidden = place.dir().join(format!("{TEMPORARY}{}", uuid::Uuid::new_v4().simple()));
-        let file = File::create_new(&hidden).map_err(|e| io_error(e, &place.full))?;
+        // Never more open than it will be.
+        let mode = place.attributes.mode.unwrap_or(0o666) & 0o666;
+        let file = File::options().write(true).create_new(true).mode(mode).open(&hidden);
+        let file = file.map_err(|e| io_error(e, &place.full))?;
         Ok(Writer { place, file: Arc::new(file), hidden: Hidden(Some(hidden)), failed: false })
     }
 }

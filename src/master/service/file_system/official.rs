@@ -10,6 +10,7 @@ use crate::core::proto::convert::bits_of;
 use crate::core::proto::grpc::file::file_system_master_client_service_server::FileSystemMasterClientService;
 use crate::core::proto::grpc::file::*;
 use crate::core::security::Access;
+use crate::master::Master;
 use crate::master::file_system::{Listing, NewDirectory, NewFile, ReadOptions, Removal};
 use crate::master::service::Answered;
 use futures::StreamExt;
@@ -17,6 +18,7 @@ use futures::stream::{BoxStream, try_unfold};
 use prost::Message;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Request, Response};
 
@@ -40,8 +42,10 @@ fn answer<T>(response: T) -> Answered<T> {
 
 type Stream<T> = BoxStream<'static, Result<T, tonic::Status>>;
 
-/// The messages of a listing: the first one is worked on once the headers are on their way.
+/// The messages of a listing: the first one is worked on once the headers are on their way, so each
+/// is looked at again before it goes, and so is the end: it may be all that there is.
 fn messages(
+    master: Arc<Master>,
     listing: impl Future<Output = Result<Option<Listing>, tonic::Status>> + Send + 'static,
 ) -> Stream<ListStatusPResponse> {
     let pages = futures::stream::once(listing).flat_map(|listing| match listing {
@@ -49,7 +53,14 @@ fn messages(
         Ok(None) => futures::stream::empty().boxed(),
         Err(status) => futures::stream::once(async { Err(status) }).boxed(),
     });
-    pages.boxed()
+    let look = move || match master.is_primary() {
+        true => Ok(()),
+        false => Err(super::super::deposed()),
+    };
+    let looked_at = look.clone();
+    let pages = pages.map(move |page| page.and_then(|page| looked_at().map(|()| page)));
+    let end = futures::stream::once(async move { look().err() });
+    pages.chain(end.filter_map(|late| std::future::ready(late.map(Err)))).boxed()
 }
 
 /// Entries up to a message's size; the others of their page wait for the next one.
@@ -131,7 +142,7 @@ impl FileSystemMasterClientService for Files {
         let options = sent.options.unwrap_or_default();
         let load = (options.load_metadata_type, options.default_load_metadata_type);
         let freshness = freshness(&files, load, &options.common_options);
-        answer(messages(async move {
+        answer(messages(self.0.clone(), async move {
             let listing = files.list(&caller, &path, freshness).await?;
             Ok((!options.load_metadata_only()).then_some(listing))
         }))
@@ -246,7 +257,8 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?;
         let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
-        let removal = Removal { recursive: options.recursive(), here_only: options.goosefs_only() };
+        let (recursive, here_only) = (options.recursive(), options.goosefs_only());
+        let removal = Removal { recursive, here_only, only: None };
         files.remove(&caller, &path(request.get_ref().path())?, removal).await?;
         answer(DeletePResponse {})
     }

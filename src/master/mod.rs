@@ -191,7 +191,7 @@ pub fn format(config: &Config) -> Result<()> {
     }
 }
 
-/// Whether a master has nothing that [`format`] or [`restore`] would replace.
+/// Whether a master has nothing that [`format()`] or [`restore`] would replace.
 ///
 /// # Errors
 /// When the directory cannot be read.

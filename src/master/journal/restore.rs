@@ -3,7 +3,7 @@
 //! Two steps, so that a crash at any moment leaves the old journal or the whole new one. First
 //! [`take`] brings the backup into the journal's directory, checks all of it, and gives it its final
 //! name with one rename: from then on everything else there counts for nothing. Then the master
-//! that starts takes the state out of it ([`carry_out`]), and removes the file when that is safe;
+//! that starts takes the state out of it (`carry_out`), and removes the file when that is safe;
 //! until then it begins again with the same file.
 //!
 //! The journal is a new one, with a number of its own, that goes on behind the backup's last entry.

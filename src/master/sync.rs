@@ -10,8 +10,7 @@
 
 use crate::core::error::{Context, ErrorKind, Result, unavailable};
 use crate::core::model::path::check_name;
-use crate::core::model::{FileId, FsPath, PersistenceState, Status};
-use crate::master::backup::BackupName;
+use crate::core::model::{BackupName, FileId, FsPath, PersistenceState, Status};
 use crate::master::file_system::FileSystem;
 use crate::master::journal::entry::{
     Change, Found, Outcome, Ownership, SyncLoad, SyncScope, Synced,

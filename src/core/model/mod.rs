@@ -1,5 +1,6 @@
 //! The nouns that every process shares, with the rules that belong to them and nothing else.
 
+pub mod backup;
 pub mod block;
 pub mod caching;
 pub mod file;
@@ -9,6 +10,7 @@ pub mod ring;
 pub mod size;
 pub mod worker;
 
+pub use backup::BackupName;
 pub use block::{BlockId, FileId, MountId};
 pub use caching::{ReadType, TtlAction, WriteType};
 pub use file::{BlockStatus, PersistenceState, Status};

@@ -12,3 +12,17 @@ pub mod signals;
 pub use clock::Clock;
 pub use duty::{Duties, DutyStatus};
 pub use group::Group;
+
+use crate::core::error::{Error, ErrorKind, Result};
+
+/// Runs `work` on a thread where it may wait for a disk.
+///
+/// # Errors
+/// What `work` fails with; `Cancelled` when the process is stopping.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let stopping =
+        |gone| Error::new(ErrorKind::Cancelled, "the process is stopping").with_source(gone);
+    tokio::task::spawn_blocking(work).await.map_err(stopping)?
+}

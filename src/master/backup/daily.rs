@@ -2,9 +2,10 @@
 //! master ran or making it failed, is made up for. Then those that are too many are deleted: the
 //! oldest of this cluster's in that directory, and nothing else.
 
-use super::{BackupName, Backups, Place, Target};
+use super::{Backups, Place, Target};
 use crate::core::config::TimeOfDay;
 use crate::core::error::{ErrorKind, Result};
+use crate::core::model::BackupName;
 use crate::ufs::UfsStatus;
 use futures::TryStreamExt;
 

@@ -14,9 +14,6 @@
 //! images between masters; [`super::journal::restore`] takes it back.
 
 mod daily;
-mod name;
-
-pub use name::BackupName;
 
 use super::file_system::FileSystem;
 use super::journal::restore::Header;
@@ -26,9 +23,9 @@ use crate::core::error::{
     Context, Result, failed_precondition, internal, invalid_argument, not_found,
 };
 use crate::core::metrics::{Counter, Metrics, names};
-use crate::core::model::FsPath;
+use crate::core::model::{BackupName, FsPath};
 use crate::core::proto::v1;
-use crate::core::runtime::{Clock, Group};
+use crate::core::runtime::{Clock, Group, blocking};
 use crate::ufs::{Attributes, Ufs};
 use bytes::Bytes;
 use daily::Daily;
@@ -283,11 +280,4 @@ fn encode(image: Image, header: &Header, to: &mpsc::Sender<Piece>) -> Result<()>
     }
     encoder.end(&mut bytes);
     send(bytes, entries)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| internal(error.to_string()))?
 }

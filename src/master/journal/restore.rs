@@ -19,7 +19,7 @@ use super::{Options, create_private};
 use crate::core::error::{
     Context, Error, ErrorKind, Result, data_loss, failed_precondition, internal,
 };
-use crate::core::runtime::{Clock, files};
+use crate::core::runtime::{Clock, blocking, files};
 use crate::master::state::restore::Restore;
 use crate::master::state::{Applied, State, image};
 use crate::ufs::{self, Properties};
@@ -131,9 +131,8 @@ async fn fetch(dir: &Path, from: &str, properties: &Properties) -> Result<(Heade
     let mut bytes = store.read(file, version, 0..status.length).await.with_context(reading)?;
     let mut kept = files::create_private(&path).with_context(|| path.display().to_string())?;
     while let Some(piece) = bytes.try_next().await.with_context(reading)? {
-        kept = tokio::task::spawn_blocking(move || kept.write_all(&piece).map(|()| kept))
+        kept = blocking(move || Ok(kept.write_all(&piece).map(|()| kept)?))
             .await
-            .map_err(|error| internal(error.to_string()))?
             .with_context(|| path.display().to_string())?;
     }
     let check = move || {
@@ -141,7 +140,7 @@ async fn fetch(dir: &Path, from: &str, properties: &Properties) -> Result<(Heade
         let (header, inodes) = image::check(&path, &name)?;
         Ok((Header::decode(&header, &name)?, inodes))
     };
-    tokio::task::spawn_blocking(check).await.map_err(|error| internal(error.to_string()))?
+    blocking(check).await
 }
 
 /// From here on the backup is the journal.
@@ -184,8 +183,7 @@ pub(super) async fn carry_out(
 ) -> Result<()> {
     let name = backup.display().to_string();
     let (path, checked) = (backup.to_path_buf(), name.clone());
-    let header = tokio::task::spawn_blocking(move || image::check(&path, &checked));
-    let (header, _) = header.await.map_err(|error| internal(error.to_string()))??;
+    let (header, _) = blocking(move || image::check(&path, &checked)).await?;
     let header = Header::decode(&header, &name)?;
     let members = gather(options, identity).await?;
     tracing::info!(?header, masters = members.len(), "the journal begins with a backup");
@@ -202,7 +200,7 @@ pub(super) async fn carry_out(
         std::fs::remove_file(&path)?;
         Ok(File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?)
     };
-    tokio::task::spawn_blocking(restore).await.map_err(|error| internal(error.to_string()))?
+    blocking(restore).await
 }
 
 /// The place of the state in the new log: behind the same entry, with other masters.

@@ -13,6 +13,7 @@ use super::limit::{Limits, limited};
 use super::{Attributes, Capabilities, Properties, Space, Ufs, UfsStatus, UfsWriter};
 use super::{UnderFileSystem, changed, check_path};
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument, not_found};
+use crate::core::runtime::blocking;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -63,18 +64,6 @@ impl Local {
     fn path(&self, path: &str) -> Result<PathBuf> {
         check_path(path)?;
         Ok(if path.is_empty() { self.root.clone() } else { self.root.join(path) })
-    }
-}
-
-/// Runs `work` where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(gone) => {
-            Err(Error::new(ErrorKind::Cancelled, "the process is stopping").with_source(gone))
-        }
     }
 }
 

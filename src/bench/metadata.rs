@@ -40,8 +40,7 @@ pub(super) type Master = FileSystemMasterClientServiceClient<Channel>;
 pub async fn stat(base: &Path) -> Result<Row> {
     let scratch = Scratch::start(base, &[])?;
     let config = scratch.config()?;
-    let channel = connect(&config.master_addresses()[0], &Credentials::of(&config)).await?;
-    let master = Master::new(channel);
+    let master = open(&scratch).await?;
     let path = "/bench/directory/file";
     create_file(&master, path).await?;
     let request = stat_request(path);
@@ -133,6 +132,13 @@ fn creates(master: Master) -> impl Fn() -> BoxFuture<'static, Result<()>> {
             async move { create_file(&master, &format!("/create/{}/{number}", number % 97)).await },
         )
     }
+}
+
+/// The master of a cluster that has one.
+pub(super) async fn open(scratch: &Scratch) -> Result<Master> {
+    let config = scratch.config()?;
+    let channel = connect(&config.master_addresses()[0], &Credentials::of(&config)).await?;
+    Ok(Master::new(channel))
 }
 
 /// The master that makes a file, as soon as there is one.

@@ -1,13 +1,12 @@
 //! What a master costs that has many files: memory, a restart, the longest wait of a writer while
 //! checkpoints are made, and the rename of a large directory.
 
-use super::metadata::{Master, create_file, stat_request};
+use super::metadata::{Master, create_file, open, stat_request};
 use super::start::resident_mb;
 use super::{ROUNDS, Row, Scratch, alternate};
 use crate::core::error::{Error, Result};
 use crate::core::proto::grpc::file::{CreateDirectoryPOptions, CreateDirectoryPRequest};
 use crate::core::proto::grpc::file::{RenamePOptions, RenamePRequest};
-use crate::core::rpc::{Credentials, connect};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -78,12 +77,6 @@ pub async fn files(base: &Path, count: u64, say: &(impl Fn(&str) + Sync)) -> Res
         row("longest create, checkpoints and all", "s", longest.as_secs_f64(), PAUSE_S)
             .note(format!("{rate:.0} creates/s, {IN_FLIGHT} in flight")),
     ])
-}
-
-async fn open(scratch: &Scratch) -> Result<Master> {
-    let config = scratch.config()?;
-    let channel = connect(&config.master_addresses()[0], &Credentials::of(&config)).await?;
-    Ok(Master::new(channel))
 }
 
 /// Where the file of that number is.

@@ -2,7 +2,7 @@
 
 use super::network::Network;
 use super::node::Node;
-use super::{eventually, free_port, goosefs, run, scratch_dir, texts};
+use super::{command, config, eventually, free_port, run, scratch_dir, texts};
 use goosefs::client::FileSystem;
 use goosefs::core::config::Config;
 use serde_json::Value;
@@ -125,9 +125,7 @@ impl Masters {
 
     /// A configuration for the client library in this process.
     pub fn config(&self) -> Config {
-        let properties: Vec<(&str, &str)> =
-            self.properties.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        Config::with(&properties).unwrap()
+        config(&self.properties)
     }
 
     /// A client of all of them.
@@ -217,12 +215,7 @@ impl Masters {
 
     /// `goosefs args` with what every process knows of the masters.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = goosefs();
-        for (key, value) in &self.properties {
-            command.arg("-D").arg(format!("{key}={value}"));
-        }
-        command.args(args).current_dir(&self.dir);
-        command
+        command(&self.properties, &self.dir, args)
     }
 
     /// Takes from a master all that it keeps; it must not run.

@@ -13,6 +13,7 @@ pub use masters::Masters;
 pub use network::{End, Network};
 pub use node::Node;
 
+use goosefs::core::config::Config;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -151,20 +152,13 @@ impl Cluster {
     }
 
     /// A configuration for the client library in this process.
-    pub fn config(&self) -> goosefs::core::config::Config {
-        let properties: Vec<(&str, &str)> =
-            self.properties.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-        goosefs::core::config::Config::with(&properties).unwrap()
+    pub fn config(&self) -> Config {
+        config(&self.properties)
     }
 
     /// A `goosefs` command that knows this cluster.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = goosefs();
-        for (key, value) in &self.properties {
-            command.arg("-D").arg(format!("{key}={value}"));
-        }
-        command.args(args).current_dir(&self.dir);
-        command
+        command(&self.properties, &self.dir, args)
     }
 
     /// Runs a command to its end, within the patience of a test.
@@ -210,6 +204,23 @@ pub fn goosefs() -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// `goosefs args` with these properties, run in `dir`.
+fn command(properties: &[(String, String)], dir: &Path, args: &[&str]) -> Command {
+    let mut command = goosefs();
+    for (key, value) in properties {
+        command.arg("-D").arg(format!("{key}={value}"));
+    }
+    command.args(args).current_dir(dir);
+    command
+}
+
+/// A configuration of these properties, for the client library in this process.
+fn config(properties: &[(String, String)]) -> Config {
+    let properties: Vec<(&str, &str)> =
+        properties.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    Config::with(&properties).unwrap()
 }
 
 /// Runs `command` to its end, and kills it when it outlasts a test's patience.

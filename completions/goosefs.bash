@@ -82,6 +82,9 @@ _goosefs() {
             goosefs__subcmd__bench,empty-fuse)
                 cmd="goosefs__subcmd__bench__subcmd__empty__subcmd__fuse"
                 ;;
+            goosefs__subcmd__bench,evict)
+                cmd="goosefs__subcmd__bench__subcmd__evict"
+                ;;
             goosefs__subcmd__bench,fuse)
                 cmd="goosefs__subcmd__bench__subcmd__fuse"
                 ;;
@@ -330,7 +333,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__bench)
-            opts="-D -h -V --config --help --version cp metadata scale worker start fuse empty-fuse echo-server"
+            opts="-D -h -V --config --help --version cp evict metadata scale worker start fuse empty-fuse echo-server"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -426,6 +429,48 @@ _goosefs() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__bench__subcmd__evict)
+            opts="-o -D -h -V --trace --capacity --accesses --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --trace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --capacity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --accesses)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

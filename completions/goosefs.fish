@@ -669,18 +669,19 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -l config -d 
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand checkconf" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "cp" -d 'Copy a tree from a slow archive: cold, loaded, and warm'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "metadata" -d 'Stat against a gRPC echo, durable creates against fdatasync'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "scale" -d 'A master with very many files: memory, restart, checkpoints, renames'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "worker" -d 'A block read over gRPC against sendfile'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "start" -d 'Start-up time and idle memory of each role'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "fuse" -d 'A mounted directory against tmpfs and an empty FUSE; takes root'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "empty-fuse" -d 'A file system that does nothing; the floor of `fuse`, in a process of its own'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp metadata scale worker start fuse empty-fuse echo-server" -f -a "echo-server" -d 'Echo calls for ever; the floor of `metadata`, in a process of its own'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "cp" -d 'Copy a tree from a slow archive: cold, loaded, and warm'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "evict" -d 'What eviction policies keep, against a clairvoyant'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "metadata" -d 'Stat against a gRPC echo, durable creates against fdatasync'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "scale" -d 'A master with very many files: memory, restart, checkpoints, renames'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "worker" -d 'A block read over gRPC against sendfile'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "start" -d 'Start-up time and idle memory of each role'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "fuse" -d 'A mounted directory against tmpfs and an empty FUSE; takes root'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "empty-fuse" -d 'A file system that does nothing; the floor of `fuse`, in a process of its own'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and not __fish_seen_subcommand_from cp evict metadata scale worker start fuse empty-fuse echo-server" -f -a "echo-server" -d 'Echo calls for ever; the floor of `metadata`, in a process of its own'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l ufs -d 'An under store to copy from, instead of files of this machine behind a slow line' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l option -d 'A property of that under store' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l size -d 'Size of the tree' -r
@@ -691,6 +692,15 @@ json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from cp" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l trace -d 'A recorded trace: a line "id size" for each access' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l capacity -d 'What the cache holds [default: a tenth of what the trace asks for]' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l accesses -d 'Accesses of a made-up trace' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -l dir -d 'Directory on the disk to measure; what is written there goes again' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from metadata" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"

@@ -9,6 +9,7 @@ pub mod archive;
 pub mod cluster;
 pub mod cp;
 pub mod empty_fuse;
+pub mod evict;
 pub mod floor;
 pub mod fuse;
 pub mod metadata;

@@ -2,7 +2,9 @@
 
 use super::print::{Format, Output};
 use super::{block_on, key_value};
-use crate::bench::{Report, cp, empty_fuse, floor, fuse, metadata, scale, start, tree, worker};
+use crate::bench::{
+    Report, cp, empty_fuse, evict, floor, fuse, metadata, scale, start, tree, worker,
+};
 use crate::core::error::{Result, internal};
 use crate::core::model::ByteSize;
 use clap::Subcommand;
@@ -15,6 +17,7 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Examples:
   goosefs bench cp                    A slow data set, copied cold, loaded, and copied warm
+  goosefs bench evict                 What each eviction policy keeps
   goosefs bench metadata              Calls and durable changes of a master
   goosefs bench worker -o json        A block over the wire, for scripts")]
 pub struct Bench {
@@ -69,10 +72,32 @@ pub struct ScaleOptions {
     options: Options,
 }
 
+/// What eviction policies keep, against a clairvoyant
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  goosefs bench evict                               Made-up traces
+  goosefs bench evict --trace reads --capacity 1TB  One that was recorded: a line \"id size\" an access")]
+pub struct EvictOptions {
+    /// A recorded trace: a line "id size" for each access
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// What the cache holds [default: a tenth of what the trace asks for]
+    #[arg(long, value_name = "SIZE", requires = "trace")]
+    capacity: Option<ByteSize>,
+    /// Accesses of a made-up trace
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1_000..=100_000_000), conflicts_with = "trace")]
+    accesses: u64,
+    #[command(flatten)]
+    format: Output,
+}
+
 #[derive(Debug, Subcommand)]
 enum Workload {
     /// Copy a tree from a slow archive: cold, loaded, and warm
     Cp(CpOptions),
+    /// What eviction policies keep, against a clairvoyant
+    Evict(EvictOptions),
     /// Stat against a gRPC echo, durable creates against fdatasync
     Metadata(Options),
     /// A master with very many files: memory, restart, checkpoints, renames
@@ -96,6 +121,7 @@ impl Bench {
     pub fn run(self) -> Result<ExitCode> {
         match self.workload {
             Workload::Cp(options) => options.run()?,
+            Workload::Evict(options) => options.run()?,
             Workload::Metadata(options) => {
                 let mut report = Report::default();
                 let dir = options.dir.clone();
@@ -171,6 +197,48 @@ impl CpOptions {
                 "The kernel's caches were not dropped before the warm copies: that needs root."
             );
         }
+        Ok(())
+    }
+}
+
+impl EvictOptions {
+    fn run(self) -> Result<()> {
+        let traces = match &self.trace {
+            Some(path) => vec![evict::recorded(path, self.capacity.map(|size| size.0))?],
+            None => evict::made_up(self.accesses as usize),
+        };
+        let found = evict::compare(&traces);
+        if self.format.output == Format::Json {
+            println!("{}", serde_json::json!(found));
+            return Ok(());
+        }
+        let percent = |share: f64| format!("{:.1}%", share * 100.0);
+        let mut table = comfy_table::Table::new();
+        table.load_style(UTF8_FULL_CONDENSED);
+        table.set_header([
+            "trace",
+            "policy",
+            "hits",
+            "of the optimum",
+            "byte hits",
+            "hot set kept",
+        ]);
+        for outcome in &found {
+            for score in &outcome.policies {
+                table.add_row([
+                    outcome.trace.clone(),
+                    score.policy.into(),
+                    percent(score.hit_ratio),
+                    percent(score.of_optimum),
+                    percent(score.byte_hit_ratio),
+                    score.hot_set_kept.map_or(String::new(), percent),
+                ]);
+            }
+            let (hits, bytes) = (percent(outcome.optimum), percent(outcome.optimum_bytes));
+            let name = outcome.trace.clone();
+            table.add_row([name, "clairvoyant".into(), hits, String::new(), bytes, String::new()]);
+        }
+        println!("{table}");
         Ok(())
     }
 }

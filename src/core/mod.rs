@@ -12,6 +12,7 @@
 pub mod rpc;
 pub mod web;
 
+pub mod eviction;
 pub mod metrics;
 pub mod proto;
 pub mod runtime;

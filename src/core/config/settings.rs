@@ -4,7 +4,7 @@
 use super::Values;
 use crate::core::error::{Result, invalid_argument};
 use crate::core::model::size::{parse_duration, parse_share};
-use crate::core::model::{ByteSize, ReadType, WriteType};
+use crate::core::model::{ByteSize, EvictionPolicy, ReadType, WriteType};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +56,7 @@ value!(ByteSize, "size", text => text.parse());
 value!(Duration, "duration", text => parse_duration(text));
 value!(ReadType, "read type", text => text.parse());
 value!(WriteType, "write type", text => text.parse());
+value!(EvictionPolicy, "eviction policy", text => text.parse());
 value!(u16, "port", text => number(text, "a port from 0 to 65535"));
 value!(u32, "number", text => number(text, "a whole number"));
 value!(u64, "number", text => number(text, "a whole number"));

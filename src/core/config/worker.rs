@@ -2,8 +2,8 @@
 
 use super::settings::{Share, Value, settings};
 use crate::core::error::{Result, invalid_argument};
-use crate::core::model::ByteSize;
 use crate::core::model::size::parse_share;
+use crate::core::model::{ByteSize, EvictionPolicy};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ settings! {
         watermark_high: Share = "goosefs.worker.watermark.high", "95%";
         /// Share in use of a directory where eviction stops.
         watermark_low: Share = "goosefs.worker.watermark.low", "80%";
+        /// Which blocks go first: S3FIFO, which one large scan does not flush, LRU or LFU.
+        eviction_policy: EvictionPolicy = "goosefs.worker.eviction.policy", "S3FIFO";
         /// How often the worker reports to the master.
         heartbeat_interval: Duration = "goosefs.worker.block.heartbeat.interval", "1s";
         /// Points of this worker on the ring; more points, more blocks.

@@ -68,6 +68,19 @@ named! {
 }
 
 named! {
+    /// Which block goes first when room is needed.
+    EvictionPolicy {
+        /// Three queues: what is asked for once passes by what is asked for often.
+        #[default]
+        S3Fifo = "S3FIFO",
+        /// The longest unused.
+        Lru = "LRU",
+        /// The least often used, lately.
+        Lfu = "LFU",
+    }
+}
+
+named! {
     /// What happens when a TTL runs out.
     TtlAction {
         /// The cached copy is dropped; the file stays.

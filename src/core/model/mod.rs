@@ -12,7 +12,7 @@ pub mod worker;
 
 pub use backup::BackupName;
 pub use block::{BlockId, FileId, MountId};
-pub use caching::{ReadType, TtlAction, WriteType};
+pub use caching::{EvictionPolicy, ReadType, TtlAction, WriteType};
 pub use file::{BlockStatus, PersistenceState, Status};
 pub use mount::MountInfo;
 pub use path::FsPath;

@@ -13,6 +13,7 @@ mod fs;
 mod fuse;
 mod generated;
 mod identity;
+mod jobs;
 mod layers;
 mod load;
 mod local;

@@ -2,22 +2,24 @@
 
 use super::Global;
 use super::fs::each;
-use super::job::{self, Follow};
+use super::job::{self, Choice, Follow, Speed};
 use super::print::Output;
 use super::session::Session;
 use crate::core::error::Result;
+use crate::core::proto::v1::LoadJob;
 use clap::Args;
 use std::process::ExitCode;
 
 /// Load files into the cache, on all workers at once
 ///
-/// What is cached already is passed over, so a load that was interrupted goes on where it was.
+/// What is cached already is passed over. The job goes on where it was when a master is restarted.
 /// Ctrl-C leaves the job running.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   goosefs load /data
   goosefs load /demo/train --replicas 2 --progress
+  goosefs load /data --include '*.parquet' --exclude _temporary --bandwidth 200MB
   goosefs load '/data/2026-*' --detach")]
 pub struct Load {
     /// Files, and directories with all that is below
@@ -30,6 +32,17 @@ pub struct Load {
     /// Bring only metadata into the tree
     #[arg(long)]
     metadata_only: bool,
+    /// Read every block again once it is there: its pages against their checksums, its object
+    /// against the version that was listed
+    #[arg(long)]
+    verify: bool,
+    /// Start before the listing is complete, as a load always does
+    #[arg(long, hide = true)]
+    partial_listing: bool,
+    #[command(flatten)]
+    speed: Speed,
+    #[command(flatten)]
+    choice: Choice,
     #[command(flatten)]
     follow: Follow,
 }
@@ -58,7 +71,15 @@ impl Load {
     pub(super) async fn run(self, session: &mut Session) -> Result<()> {
         session.out.begin_list()?;
         each(session, &self.paths, "loading", async |session, path| {
-            let job = session.fs.load(&path, self.replicas, self.metadata_only).await?;
+            let load = LoadJob {
+                path: path.as_str().into(),
+                replicas: self.replicas,
+                metadata_only: self.metadata_only,
+                select: self.choice.selection(),
+                bandwidth: self.speed.bandwidth(),
+                verify: self.verify,
+            };
+            let job = session.fs.load(load).await?;
             job::follow(session, job, &self.follow).await
         })
         .await?;

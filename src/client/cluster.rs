@@ -251,14 +251,13 @@ impl FileSystem {
         .map(drop)
     }
 
-    /// Has `path` loaded into the cache, `replicas` copies of each block. Follow it with
-    /// [`FileSystem::job`].
+    /// Has files loaded into the cache. Follow it with [`FileSystem::job`].
     ///
     /// # Errors
-    /// `NotFound` where there is nothing.
-    pub async fn load(&self, path: &FsPath, replicas: u32, metadata_only: bool) -> Result<v1::Job> {
-        let load = v1::LoadJob { path: path.as_str().into(), replicas, metadata_only };
-        self.submit_job(v1::submit_job_request::Kind::Load(load)).await.map_err(|e| named(e, path))
+    /// `NotFound` when the path does not exist.
+    pub async fn load(&self, load: v1::LoadJob) -> Result<v1::Job> {
+        let path = FsPath::parse(&load.path)?;
+        self.submit_job(v1::submit_job_request::Kind::Load(load)).await.map_err(|e| named(e, &path))
     }
 
     /// Has `path` copied to the under store. Follow it with [`FileSystem::job`].
@@ -310,6 +309,31 @@ impl FileSystem {
         self.jobs_call(|mut jobs| async move { jobs.cancel(v1::CancelJobRequest { id }).await })
             .await
             .map(drop)
+    }
+
+    /// Stops a job until it is resumed; it knows how far it was.
+    ///
+    /// # Errors
+    /// `NotFound` for a job nobody knows, `FailedPrecondition` for one that does not run.
+    pub async fn pause_job(&self, id: i64) -> Result<v1::Job> {
+        self.jobs_call(|mut jobs| async move { jobs.pause(v1::PauseJobRequest { id }).await }).await
+    }
+
+    /// Has a paused job go on.
+    ///
+    /// # Errors
+    /// `NotFound` for a job nobody knows, `FailedPrecondition` for one that is not paused.
+    pub async fn resume_job(&self, id: i64) -> Result<v1::Job> {
+        self.jobs_call(|mut jobs| async move { jobs.resume(v1::ResumeJobRequest { id }).await })
+            .await
+    }
+
+    /// Runs a job that has ended once more, for what failed; what is in place is passed over.
+    ///
+    /// # Errors
+    /// `NotFound` for a job nobody knows, `FailedPrecondition` for one that has not ended.
+    pub async fn retry_job(&self, id: i64) -> Result<v1::Job> {
+        self.jobs_call(|mut jobs| async move { jobs.retry(v1::RetryJobRequest { id }).await }).await
     }
 
     async fn jobs_call<T, F>(&self, call: impl Fn(JobsClient<Channel>) -> F) -> Result<T>

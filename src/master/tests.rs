@@ -475,7 +475,7 @@ mod workers {
         }
         let (_, worker) = register(&master).await;
         let mut jobs = JobsClient::new(master.channel.clone());
-        let load = v1::LoadJob { path: "/data".into(), replicas: 1, metadata_only: false };
+        let load = v1::LoadJob { path: "/data".into(), replicas: 1, ..Default::default() };
         let kind = Some(v1::submit_job_request::Kind::Load(load));
         let job = jobs.submit(v1::SubmitJobRequest { kind }).await.unwrap().into_inner().id;
         let mut reports = Vec::new();

@@ -7,6 +7,7 @@
 
 use super::metrics::Counts;
 use super::mounts::{Source, Wanted};
+use super::pace::Pace;
 use super::store::{Block, BlockStore};
 use crate::core::error::{Error, ErrorKind, Result, internal, unavailable};
 use crate::core::model::BlockId;
@@ -132,20 +133,25 @@ impl Filler {
         Ok(fill)
     }
 
-    /// Fills a whole block and waits for it, telling `landed` of bytes as they come. Says whether
-    /// anything had to be fetched.
+    /// Fills a whole block at `pace` and waits for it, telling `landed` of bytes as they come. Says
+    /// whether anything had to be fetched.
     ///
     /// # Errors
     /// Why it could not be filled.
-    pub async fn fill(&self, wanted: &Wanted, landed: impl Fn(u64)) -> Result<bool> {
+    pub async fn fill(&self, wanted: &Wanted, pace: &Pace, landed: impl Fn(u64)) -> Result<bool> {
         let fill = self.open(wanted).await?;
         let fetched = !fill.block.is_whole();
-        let pages = 0..fill.pages();
-        let ticket = fill.want(pages.clone());
-        for page in pages {
-            fill.wait(page, ticket).await?;
-            let start = page as u64 * fill.page_size;
-            landed(fill.page_size.min(fill.block.length() - start));
+        let step = pace.step().map_or(fill.pages(), |bytes| (bytes / fill.page_size) as usize);
+        let step = step.max(1);
+        for from in (0..fill.pages()).step_by(step) {
+            let pages = from..(from + step).min(fill.pages());
+            let missing = pages.clone().filter(|&page| !fill.block.has_page(page));
+            pace.take(missing.map(|page| fill.page_length(page)).sum()).await;
+            let ticket = fill.want(pages.clone());
+            for page in pages {
+                fill.wait(page, ticket).await?;
+                landed(fill.page_length(page));
+            }
         }
         Ok(fetched)
     }
@@ -155,7 +161,8 @@ impl Filler {
         let Ok(permit) = self.shared.behind.clone().try_acquire_owned() else { return };
         let filler = self.clone();
         self.shared.group.spawn_until_stop("fill behind", async move {
-            let filled = async { filler.fill(&wanted.await?, |_| {}).await }.await;
+            let filled =
+                async { filler.fill(&wanted.await?, &Pace::default(), |_| {}).await }.await;
             if let Err(error) = filled {
                 tracing::info!(%error, "a block was not filled");
             }
@@ -190,6 +197,10 @@ impl Fill {
     /// Pages in the block.
     pub fn pages(&self) -> usize {
         self.block.length().div_ceil(self.page_size) as usize
+    }
+
+    fn page_length(&self, page: usize) -> u64 {
+        self.page_size.min(self.block.length() - page as u64 * self.page_size)
     }
 
     /// Pages of the shortest read: how far ahead of itself a reader asks at first.

@@ -19,6 +19,7 @@ mod heartbeat;
 mod identity;
 mod metrics;
 mod mounts;
+mod pace;
 mod persist;
 mod read;
 mod service;

@@ -5,6 +5,7 @@
 
 use super::body::{HonestEnd, ReadBody};
 use super::fill::run_blocking;
+use super::pace::Pace;
 use super::read::Reads;
 use super::store::Held;
 use super::write::Writes;
@@ -102,7 +103,7 @@ impl Service {
             return Ok(());
         }
         let wanted = self.reads.mounts.locate(id, &options).await?;
-        self.reads.filler.fill(&wanted, |_| {}).await.map(|_| ())
+        self.reads.filler.fill(&wanted, &Pace::default(), |_| {}).await.map(|_| ())
     }
 
     /// Pins a block and says where its file is.

@@ -6,6 +6,7 @@ use crate::cli::session::Session;
 use crate::client::ListOptions;
 use crate::core::error::{Error, ErrorKind, Result, not_found};
 use crate::core::model::FsPath;
+use crate::core::model::pattern::matches;
 use futures::TryStreamExt;
 
 /// The paths that `operand` stands for: itself, or all that match, in the order of their names.
@@ -101,82 +102,9 @@ pub fn unescape(text: &str) -> String {
     plain
 }
 
-/// One step of a pattern.
-#[derive(PartialEq)]
-enum Step {
-    Any,
-    One,
-    Exactly(char),
-}
-
-fn steps(pattern: &str) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut characters = pattern.chars().peekable();
-    while let Some(c) = characters.next() {
-        match (c, characters.peek()) {
-            ('*', _) => steps.push(Step::Any),
-            ('?', _) => steps.push(Step::One),
-            ('\\', Some(&next)) if "*?\\".contains(next) => {
-                steps.push(Step::Exactly(next));
-                characters.next();
-            }
-            _ => steps.push(Step::Exactly(c)),
-        }
-    }
-    steps
-}
-
-/// Whether `name` matches. Goes back to the last `*` only, so it takes at most length × length steps.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (steps, name) = (steps(pattern), name.chars().collect::<Vec<_>>());
-    let (mut at, mut step) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while at < name.len() {
-        match steps.get(step) {
-            Some(Step::Any) => {
-                star = Some((step, at));
-                step += 1;
-                continue;
-            }
-            Some(Step::One) => {}
-            Some(Step::Exactly(c)) if *c == name[at] => {}
-            _ => match star {
-                // Let the star take one character more and try again from there.
-                Some((star_step, star_at)) => {
-                    star = Some((star_step, star_at + 1));
-                    (at, step) = (star_at + 1, star_step + 1);
-                    continue;
-                }
-                None => return false,
-            },
-        }
-        at += 1;
-        step += 1;
-    }
-    steps[step..].iter().all(|s| *s == Step::Any)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stars_and_question_marks_match_as_in_a_shell() {
-        for (pattern, name, expected) in [
-            ("*", "", true),
-            ("*.txt", "a.txt", true),
-            ("*.txt", "a.txt.gz", false),
-            ("a?c", "abc", true),
-            ("a?c", "ac", false),
-            ("*a*b*", "xxaxxbxx", true),
-            ("*a*b*", "xxbxxaxx", false),
-            ("?ö*", "xö", true),
-            (r"a\*", "a*", true),
-            (r"a\*", "ab", false),
-        ] {
-            assert_eq!(matches(pattern, name), expected, "{pattern} against {name}");
-        }
-    }
 
     #[test]
     fn a_backslash_takes_the_meaning_away() {

@@ -6,6 +6,7 @@ pub mod caching;
 pub mod file;
 pub mod mount;
 pub mod path;
+pub mod pattern;
 pub mod ring;
 pub mod size;
 pub mod worker;

@@ -22,7 +22,7 @@ pub use create::{Completion, NewDirectory, NewFile};
 pub use delete::Removal;
 pub use mounts::{MountChange, NewMount};
 pub use read::{Listing, Load, ReadOptions};
-pub use walk::Walk;
+pub use walk::{Position, Walk};
 
 use crate::core::config::Config;
 use crate::core::error::{ErrorKind, Result, internal, not_found, read_only};

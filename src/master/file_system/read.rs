@@ -71,6 +71,12 @@ impl FileSystem {
         Err(Error::new(ErrorKind::InvalidArgument, text))
     }
 
+    /// The rest of a directory's children, after the one of that name.
+    pub(super) fn listing_after(&self, path: &FsPath, name: &str) -> Listing {
+        let rest = Rest::Directory { path: path.clone(), after: Some(name.into()) };
+        Listing { files: self.clone(), rest }
+    }
+
     /// The children of a directory, or the file itself.
     ///
     /// # Errors

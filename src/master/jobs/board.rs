@@ -122,6 +122,17 @@ impl Board {
         }
     }
 
+    /// Whether there are tasks of this job.
+    pub fn has(&self, job: i64) -> bool {
+        self.tasks.values().any(|placed| placed.task.job_id == job)
+    }
+
+    /// Who has tasks of this job.
+    pub fn workers_of(&self, job: i64) -> HashSet<WorkerId> {
+        let of_job = self.tasks.values().filter(|placed| placed.task.job_id == job);
+        of_job.map(|placed| placed.worker).collect()
+    }
+
     /// Tells `worker` to give a task up when it next asks.
     pub fn revoke(&mut self, worker: WorkerId, task: i64) {
         self.revoked.entry(worker).or_default().push(task);

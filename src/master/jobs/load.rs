@@ -1,11 +1,12 @@
 //! Load: walk the tree, cut what it holds into tasks, give each block to its owners on the ring.
 
+use super::Share;
 use super::progress::Progress;
-use super::{Jobs, Kind, NO_WORKER, Share};
-use crate::core::error::{Result, unavailable};
-use crate::core::model::{BlockId, Status, WorkerId};
+use super::run::{Chosen, Run, nobody};
+use crate::core::error::Result;
+use crate::core::model::{BlockId, ByteSize, Status, WorkerId, WorkerInfo};
 use crate::core::proto::v1;
-use crate::master::file_system::Walk;
+use crate::core::proto::v1::task::Kind;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -13,29 +14,31 @@ use std::time::Duration;
 const MOST_BLOCKS: usize = 512;
 
 /// Walks what the job names and places its blocks; returns once everything is placed.
-pub(super) async fn run(jobs: &Jobs, id: i64, load: &v1::LoadJob) -> Result<()> {
-    let mut packer = Packer::new(jobs, id, load.replicas.max(1) as usize);
-    let mut walk = Walk::new(jobs.inner.files.clone(), load.path.parse()?);
+pub(super) async fn run(run: &Run, load: &v1::LoadJob) -> Result<()> {
+    let mut packer = Packer::new(run, load);
+    let chosen = Chosen::of(&run.spec)?;
+    let mut walk = run.walk().await?;
     while let Some(step) = walk.next().await {
-        if jobs.is_over(id) {
-            return Ok(());
-        }
         match step {
             Ok(page) => {
                 for status in page {
-                    if !load.metadata_only && wanted(&status) {
+                    if status.folder || !chosen.takes(&status.path) || !wanted(&status) {
+                        run.note(|progress| progress.passed(status.path));
+                    } else if load.metadata_only {
+                        run.note(|progress| progress.found(status.id, status.path, 0, 0));
+                    } else {
                         packer.add(status).await?;
                     }
                 }
                 packer.flush_idle();
             }
             Err((path, error)) => {
-                jobs.note(id, |progress| progress.unreadable(&path, &error.to_string()));
+                run.note(|progress| progress.unreadable(&path, &error.to_string()));
             }
         }
     }
     packer.flush();
-    jobs.note(id, Progress::listed);
+    run.note(Progress::listed);
     Ok(())
 }
 
@@ -46,11 +49,13 @@ fn wanted(status: &Status) -> bool {
 
 /// Blocks on their way into tasks, by worker.
 struct Packer<'a> {
-    jobs: &'a Jobs,
-    job: i64,
+    run: &'a Run,
     replicas: usize,
+    verify: bool,
     task_size: u64,
     packs: HashMap<WorkerId, Pack>,
+    fit: Fit,
+    answered: bool,
 }
 
 #[derive(Default)]
@@ -60,25 +65,34 @@ struct Pack {
 }
 
 impl<'a> Packer<'a> {
-    fn new(jobs: &'a Jobs, job: i64, replicas: usize) -> Self {
-        let task_size = jobs.inner.files.config().master.load_task_size.0;
-        Packer { jobs, job, replicas, task_size, packs: HashMap::new() }
+    fn new(run: &'a Run, load: &v1::LoadJob) -> Self {
+        let task_size = run.files().config().master.load_task_size.0;
+        let (replicas, verify) = (load.replicas.max(1) as usize, load.verify);
+        let (packs, fit) = Default::default();
+        Packer { run, replicas, verify, task_size, packs, fit, answered: false }
     }
 
     /// Takes a file in, and places the tasks that are full with it.
     async fn add(&mut self, status: Status) -> Result<()> {
         let shares = self.shares(&status).await?;
+        if let Err(cause) = self.fit.take(self.run, &shares) {
+            self.run.note(|progress| {
+                progress.unreadable(&status.path, &cause);
+                progress.remark(self.fit.remark(self.run, progress.failed()));
+            });
+            return Ok(());
+        }
         let copies = shares.values().map(|blocks| blocks.len() as u64).sum();
         let bytes = shares.values().flatten().map(|block| block.length as u64).sum();
         let (id, path) = (status.id, status.path.clone());
-        self.jobs.note(self.job, |progress| progress.found(id, path, copies, bytes));
+        self.run.note(|progress| progress.found(id, path, copies, bytes));
         for (worker, blocks) in shares {
             for block in blocks {
                 let pack = self.packs.entry(worker).or_default();
                 pack.bytes += block.length as u64;
                 pack.blocks.push(block);
                 if pack.bytes >= self.task_size || pack.blocks.len() >= MOST_BLOCKS {
-                    self.jobs.room(worker, self.job).await;
+                    self.run.room(worker).await;
                     self.place(worker);
                 }
             }
@@ -87,18 +101,17 @@ impl<'a> Packer<'a> {
     }
 
     /// The file's blocks by the workers that are to hold them.
-    async fn shares(&self, status: &Status) -> Result<Share> {
-        let workers = &self.jobs.inner.workers;
+    async fn shares(&mut self, status: &Status) -> Result<Share> {
         let mut shares = Share::new();
         if status.block_count() == 0 {
             return Ok(shares);
         }
-        let nobody = workers.ring().workers().is_empty();
-        if nobody && workers.live_within(NO_WORKER).await.is_empty() {
-            let text = "no worker is there to load: start one with `goosefs worker start`";
-            return Err(unavailable(text));
+        let empty = self.run.workers().ring().workers().is_empty();
+        if empty || !self.answered {
+            self.run.need_worker("load").await?;
+            self.answered = true;
         }
-        let ring = workers.ring();
+        let ring = self.run.workers().ring();
         for index in 0..status.block_count() {
             let block = status.block(index);
             for owner in ring.owners(block.id, self.replicas, |_| false) {
@@ -113,19 +126,19 @@ impl<'a> Packer<'a> {
                 });
             }
         }
-        Ok(shares)
+        if shares.is_empty() { Err(nobody("load")) } else { Ok(shares) }
     }
 
     fn place(&mut self, worker: WorkerId) {
         if let Some(pack) = self.packs.remove(&worker).filter(|pack| !pack.blocks.is_empty()) {
-            let kind = Kind::Load(v1::LoadTask { blocks: pack.blocks });
-            self.jobs.place(worker, self.job, kind, 0);
+            let task = v1::LoadTask { blocks: pack.blocks, verify: self.verify };
+            self.run.place(worker, Kind::Load(task));
         }
     }
 
     /// Places what there is for workers that have nothing to do.
     fn flush_idle(&mut self) {
-        let idle = |worker: &WorkerId| self.jobs.inner.desk.lock().board.queued(*worker) == 0;
+        let idle = |worker: &WorkerId| self.run.jobs.inner.desk.lock().board.queued(*worker) == 0;
         let workers: Vec<_> = self.packs.keys().copied().filter(idle).collect();
         workers.into_iter().for_each(|worker| self.place(worker));
     }
@@ -134,6 +147,60 @@ impl<'a> Packer<'a> {
         let workers: Vec<_> = self.packs.keys().copied().collect();
         workers.into_iter().for_each(|worker| self.place(worker));
     }
+}
+
+/// What a load has brought to each worker, so that it does not drive out of the cache what it has
+/// just brought in.
+#[derive(Default)]
+struct Fit {
+    brought: HashMap<WorkerId, u64>,
+    left_out: u64,
+}
+
+impl Fit {
+    /// Takes a file in if all of it fits beside what the load has brought; else says why not.
+    fn take(&mut self, run: &Run, shares: &Share) -> Result<(), String> {
+        let live = run.workers().live();
+        let room = |id| live.iter().find(|worker| worker.id == id).map(room_of);
+        let length = |blocks: &[v1::LoadBlock]| blocks.iter().map(|b| b.length as u64).sum::<u64>();
+        for (id, blocks) in shares {
+            let before = self.brought.get(id).copied().unwrap_or_default();
+            // One that says nothing of its capacity finds out by itself.
+            let Some(room) = room(*id).filter(|&room| room > 0) else { continue };
+            if before + length(blocks) > room {
+                self.left_out += shares.values().map(|blocks| length(blocks)).sum::<u64>();
+                return Err(format!(
+                    "does not fit: this load has brought {} of the {} to its worker that it can \
+                     hold",
+                    ByteSize(before),
+                    ByteSize(room)
+                ));
+            }
+        }
+        for (id, blocks) in shares {
+            *self.brought.entry(*id).or_default() += length(blocks);
+        }
+        Ok(())
+    }
+
+    /// What did not fit, and the cure.
+    fn remark(&self, run: &Run, failed: i64) -> String {
+        let room = run.workers().live().iter().map(room_of).sum();
+        format!(
+            "{failed} files were not loaded: {} do not fit into the cache, which holds {} of one \
+             load; add workers, raise goosefs.worker.dirs, or choose fewer files with --include",
+            ByteSize(self.left_out),
+            ByteSize(room)
+        )
+    }
+}
+
+/// Bytes of one load that a worker can hold: below the watermark where eviction starts, beside what
+/// is nowhere else.
+fn room_of(worker: &WorkerInfo) -> u64 {
+    const SHARE: f64 = 0.95;
+    let room = (worker.capacity_bytes as f64 * SHARE) as u64;
+    room.saturating_sub(worker.persist_used_bytes)
 }
 
 /// Notes a worker's report about a load.
@@ -180,7 +247,7 @@ mod tests {
             length,
             ..Default::default()
         };
-        let load = v1::LoadTask { blocks: vec![block(0, 10), block(1, 5)] };
+        let load = v1::LoadTask { blocks: vec![block(0, 10), block(1, 5)], verify: false };
         let mut progress = Progress::new(v1::Job::default());
         progress.found(file, FsPath::root(), 2, 15);
         let (mut settled, mut bytes) = (HashSet::new(), 0);

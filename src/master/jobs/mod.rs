@@ -1,48 +1,61 @@
 //! Jobs: work a user asked for, done by all workers in shares.
 //!
-//! A load walks the tree, bringing in metadata as it goes, and cuts what it finds into tasks: many
+//! A job walks the tree, bringing in metadata as it goes, and cuts what it finds into tasks: many
 //! small files together, each block for the workers the ring gives it to. Queues are short, so the
 //! walk goes as fast as the workers do and a job over any number of files costs the same memory.
 //! Workers ask for tasks, report and ask again in one call that waits ([`Jobs::exchange`]).
 //!
-//! What a job is to do is journaled, how far it is is not: after a restart it begins at the top,
-//! and workers skip what they hold.
+//! ```text
+//! submit → running ⇄ paused        running → done, failed, cancelled → retry → running
+//! ```
+//!
+//! The journal has what a job is to do, whether it is paused, and every few seconds how far it is:
+//! the last path before which everything is settled. Whoever is primary next goes on there; what was
+//! under way is done again, and passes over what is in place. Jobs that have ended are kept for a
+//! while, to be looked at and run again.
 
 mod board;
 mod load;
 mod persist;
 mod progress;
+mod run;
+mod spec;
+mod tasks;
 
 pub use persist::Persister;
 
-use crate::core::error::{Result, failed_precondition, invalid_argument, not_found};
-use crate::core::model::{BlockId, WorkerId};
+use crate::core::error::{Result, failed_precondition, not_found, resource_exhausted};
+use crate::core::model::WorkerId;
+use crate::core::proto::v1::submit_job_request::Kind;
 use crate::core::proto::v1::{self, Job, JobState};
 use crate::core::runtime::{Clock, Group};
-use crate::master::file_system::FileSystem;
+use crate::core::security::User;
+use crate::master::file_system::{FileSystem, Position};
 use crate::master::journal::entry::JOBS as TABLE;
 use crate::master::workers::Registry;
-use board::{Board, Placed, QUEUE};
+use board::Board;
 use parking_lot::Mutex;
 use progress::Progress;
+use run::Run;
+use spec::{Record, Spec};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use v1::task::Kind;
+use tokio_util::sync::CancellationToken;
 
-/// The longest an exchange waits for work.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// Times a block is tried on workers that vanish with it.
-const ATTEMPTS: u32 = 3;
-/// How long a running task may go unmentioned.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// Jobs that have ended and are still told of.
 const ENDED_KEPT: usize = 100;
-/// Jobs that run at a time; more are refused.
+/// Jobs that run or are paused at a time; more are refused.
 const MOST_RUNNING: usize = 1_000;
-/// How long work waits for a worker to come.
-const NO_WORKER: Duration = Duration::from_secs(60);
+/// How often rates are measured.
+const SAMPLE: Duration = Duration::from_secs(1);
+/// How often the journal is told how far a job is.
+const SAVE: Duration = Duration::from_secs(5);
+/// How long work waits for a worker to come: when a user has just asked for it, and when it goes on
+/// under another primary, whom the workers are yet to find.
+const GRACE: Duration = Duration::from_secs(5);
+const GRACE_AFTER_FAILOVER: Duration = Duration::from_secs(60);
 
 /// The jobs and their tasks. Clones share them.
 #[derive(Clone)]
@@ -52,9 +65,11 @@ pub struct Jobs {
 
 struct Inner {
     desk: Mutex<Desk>,
+    /// Held over a change of a job's state and its record: the journal hears of them in order.
+    records: tokio::sync::Mutex<()>,
     /// Rung when tasks were placed or revoked.
     work: Notify,
-    /// Rung when a queue became shorter or a job ended.
+    /// Rung when a queue became shorter, a file settled or a job ended.
     room: Notify,
     workers: Registry,
     files: FileSystem,
@@ -65,8 +80,20 @@ struct Inner {
 
 struct Desk {
     board: Board,
-    jobs: BTreeMap<i64, Progress>,
+    jobs: BTreeMap<i64, Entry>,
     next_job: i64,
+    next_run: u64,
+}
+
+/// A job.
+struct Entry {
+    spec: Spec,
+    progress: Progress,
+    /// Which run of it this is: what an earlier one still says does not count.
+    run: u64,
+    stop: CancellationToken,
+    /// Whether any worker has spoken of it in this run, or is given the time to.
+    heard: bool,
 }
 
 /// Blocks to be placed on one worker.
@@ -82,10 +109,11 @@ impl Jobs {
         group: Group,
     ) -> Self {
         // Ids go up over restarts, so that a late report about an earlier task meets no new one.
-        let first = clock.now_ms() << 10;
-        let desk = Desk { board: Board::new(first), jobs: BTreeMap::new(), next_job: 1 };
+        let board = Board::new(clock.now_ms() << 10);
+        let desk = Desk { board, jobs: BTreeMap::new(), next_job: 1, next_run: 1 };
         let inner = Inner {
             desk: Mutex::new(desk),
+            records: tokio::sync::Mutex::default(),
             work: Notify::new(),
             room: Notify::new(),
             workers,
@@ -101,70 +129,132 @@ impl Jobs {
     ///
     /// # Errors
     /// `InvalidArgument` when it makes no sense, `NotFound` when its path is missing,
-    /// `ResourceExhausted` when too many run.
-    pub async fn submit(&self, request: v1::SubmitJobRequest) -> Result<Job> {
-        let spec = Spec::of(request)?;
-        self.inner.files.known(&spec.path()?).await?;
+    /// `PermissionDenied` when the user may not, `ResourceExhausted` when too many run.
+    pub async fn submit(&self, request: v1::SubmitJobRequest, user: User) -> Result<Job> {
+        let spec = Spec::of(request, user)?;
+        self.check(&spec).await?;
         let id = {
             let mut desk = self.inner.desk.lock();
-            if desk.jobs.values().filter(|job| !job.is_over()).count() >= MOST_RUNNING {
+            if desk.jobs.values().filter(|entry| !entry.progress.is_over()).count() >= MOST_RUNNING
+            {
                 let text = format!("{MOST_RUNNING} jobs run already: wait for one, or cancel one");
-                return Err(crate::core::error::resource_exhausted(text));
+                return Err(resource_exhausted(text));
             }
             let id = desk.next_job;
             desk.next_job += 1;
             id
         };
-        self.inner.files.put_record(TABLE, &id.to_be_bytes(), spec.encode()).await?;
-        Ok(self.begin(id, spec))
+        let job = spec.job(id, self.inner.clock.now_ms());
+        self.put(id, &Record::new(spec.clone(), job.clone())).await?;
+        Ok(self.begin(spec, job, None, GRACE))
     }
 
-    /// Begins the jobs of the journal again: those that had not ended when the last primary did.
+    /// Whether a job can be done at all, as far as that shows before it begins.
+    async fn check(&self, spec: &Spec) -> Result<()> {
+        if !matches!(spec.kind, Kind::Load(_) | Kind::Persist(_)) {
+            return Err(crate::core::error::invalid_argument("no jobs of this kind yet"));
+        }
+        self.inner.files.known(&spec.path()?).await.map(drop)
+    }
+
+    /// Takes up the jobs of the journal: those that had not ended when the last primary did go on.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
     pub fn restore(&self) -> Result<()> {
         for (key, value) in self.inner.files.records(TABLE)? {
-            let (Ok(key), Some(spec)) = (<[u8; 8]>::try_from(key.as_slice()), Spec::decode(&value))
+            let (Ok(key), Some(record)) =
+                (<[u8; 8]>::try_from(key.as_slice()), Record::decode(&value))
             else {
                 tracing::warn!("a job in the journal makes no sense; it is left out");
                 continue;
             };
-            let id = i64::from_be_bytes(key);
-            {
-                let mut desk = self.inner.desk.lock();
-                desk.next_job = desk.next_job.max(id + 1);
-                if desk.jobs.contains_key(&id) {
-                    continue;
-                }
-            }
-            self.begin(id, spec);
+            self.take_up(i64::from_be_bytes(key), record);
         }
         Ok(())
     }
 
-    fn begin(&self, id: i64, spec: Spec) -> Job {
-        let job = Job {
-            id,
-            kind: spec.kind().into(),
-            path: spec.path_text().into(),
-            state: JobState::Running as i32,
-            started_ms: self.inner.clock.now_ms(),
-            replicas: spec.replicas(),
-            ..Default::default()
-        };
-        let progress = Progress::new(job.clone());
-        self.inner.desk.lock().jobs.insert(id, progress);
+    fn take_up(&self, id: i64, record: Record) {
+        let Record { spec, job, position } = record;
+        let job = job.unwrap_or_else(|| spec.job(id, self.inner.clock.now_ms()));
+        let idle = job.ended_ms != 0 || job.state() == JobState::Paused;
+        {
+            let mut desk = self.inner.desk.lock();
+            desk.next_job = desk.next_job.max(id + 1);
+            if desk.jobs.contains_key(&id) {
+                return;
+            }
+            if idle {
+                let progress = Progress::resumed(job, position);
+                let stop = CancellationToken::new();
+                desk.jobs.insert(id, Entry { spec, progress, run: 0, stop, heard: true });
+                return;
+            }
+        }
+        self.begin(spec, job, position, GRACE_AFTER_FAILOVER);
+    }
+
+    /// Has a job run, from `position` on.
+    fn begin(&self, spec: Spec, job: Job, position: Option<Position>, grace: Duration) -> Job {
+        let id = job.id;
+        let stop = CancellationToken::new();
+        let mut desk = self.inner.desk.lock();
+        let number = desk.next_run;
+        desk.next_run += 1;
+        let progress = Progress::resumed(job, position.clone());
+        let told = progress.job();
+        let heard = grace > GRACE;
+        let entry = Entry { spec: spec.clone(), progress, run: number, stop: stop.clone(), heard };
+        desk.jobs.insert(id, entry);
+        drop(desk);
+        let run = Run { jobs: self.clone(), id, number, spec, position, grace };
         let jobs = self.clone();
         self.inner.group.spawn_until_stop("job", async move {
-            let result = match &spec.0 {
-                v1::submit_job_request::Kind::Load(load) => load::run(&jobs, id, load).await,
-                v1::submit_job_request::Kind::Persist(job) => persist::run(&jobs, id, job).await,
-            };
-            if let Err(error) = result {
-                tracing::warn!(job = id, %error, "failed");
-                jobs.end(id, JobState::Failed, error.to_string());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = run.over() => {}
+                () = jobs.watch(id) => {}
+                () = run.work() => {}
             }
             jobs.finish(id).await;
         });
-        job
+        told
+    }
+
+    /// Measures how fast a job is, and tells the journal how far.
+    async fn watch(&self, id: i64) {
+        let mut saved = (Instant::now(), None);
+        loop {
+            if let Some(entry) = self.inner.desk.lock().jobs.get_mut(&id) {
+                entry.progress.sample(Instant::now());
+            }
+            tokio::time::sleep(SAMPLE).await;
+            if saved.0.elapsed() >= SAVE {
+                let position = self.save(id, &saved.1).await;
+                saved = (Instant::now(), position);
+            }
+        }
+    }
+
+    /// Tells the journal how far a job is, unless it knows; says how far that is.
+    async fn save(&self, id: i64, known: &Option<Position>) -> Option<Position> {
+        let _in_order = self.inner.records.lock().await;
+        let record = {
+            let desk = self.inner.desk.lock();
+            let entry = desk.jobs.get(&id).filter(|entry| entry.progress.is_running())?;
+            Record::of(&entry.spec, &entry.progress)
+        };
+        if record.position != *known
+            && let Err(error) = self.put(id, &record).await
+        {
+            tracing::debug!(job = id, %error, "how far it is was not saved");
+            return known.clone();
+        }
+        record.position
+    }
+
+    async fn put(&self, id: i64, record: &Record) -> Result<()> {
+        self.inner.files.put_record(TABLE, &id.to_be_bytes(), record.encode()).await
     }
 
     /// One job.
@@ -173,257 +263,160 @@ impl Jobs {
     /// `NotFound`.
     pub fn get(&self, id: i64) -> Result<Job> {
         let desk = self.inner.desk.lock();
-        desk.jobs.get(&id).map(Progress::job).ok_or_else(|| no_such_job(id))
+        desk.jobs.get(&id).map(|entry| entry.progress.job()).ok_or_else(|| no_such_job(id))
     }
 
     /// All jobs, the latest first.
     pub fn list(&self) -> Vec<Job> {
-        self.inner.desk.lock().jobs.values().rev().map(Progress::job).collect()
+        self.inner.desk.lock().jobs.values().rev().map(|entry| entry.progress.job()).collect()
     }
 
     /// Ends a job early. One that has ended already stays as it is.
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn cancel(&self, id: i64) -> Result<()> {
-        self.get(id)?;
+    pub async fn cancel(&self, id: i64) -> Result<()> {
+        let idle = {
+            let desk = self.inner.desk.lock();
+            desk.jobs.get(&id).ok_or_else(|| no_such_job(id))?.progress.is_paused()
+        };
         self.end(id, JobState::Cancelled, "cancelled".into());
+        if idle {
+            self.finish(id).await;
+        }
         Ok(())
+    }
+
+    /// Stops a job until it is resumed; the journal knows before this returns.
+    ///
+    /// # Errors
+    /// `NotFound`; `FailedPrecondition` when it does not run.
+    pub async fn pause(&self, id: i64) -> Result<Job> {
+        let _in_order = self.inner.records.lock().await;
+        let (record, run) = {
+            let desk = self.inner.desk.lock();
+            let entry = desk.jobs.get(&id).ok_or_else(|| no_such_job(id))?;
+            check_runs(id, &entry.progress)?;
+            let mut record = Record::of(&entry.spec, &entry.progress);
+            record.job.iter_mut().for_each(|job| job.state = JobState::Paused as i32);
+            (record, entry.run)
+        };
+        self.put(id, &record).await?;
+        let mut desk = self.inner.desk.lock();
+        let entry = desk.jobs.get_mut(&id).filter(|entry| entry.run == run);
+        let entry = entry.ok_or_else(|| no_such_job(id))?;
+        check_runs(id, &entry.progress)?;
+        let (mut job, position) = entry.progress.standing();
+        job.state = JobState::Paused as i32;
+        entry.stop.cancel();
+        // What its run still says is nobody's any more.
+        entry.run = 0;
+        entry.progress = Progress::resumed(job, position);
+        let told = entry.progress.job();
+        desk.board.cancel(id);
+        drop(desk);
+        self.ring();
+        Ok(told)
+    }
+
+    /// Has a paused job go on.
+    ///
+    /// # Errors
+    /// `NotFound`; `FailedPrecondition` when it is not paused.
+    pub async fn resume(&self, id: i64) -> Result<Job> {
+        let _in_order = self.inner.records.lock().await;
+        let mut record = {
+            let desk = self.inner.desk.lock();
+            let entry = desk.jobs.get(&id).ok_or_else(|| no_such_job(id))?;
+            if !entry.progress.is_paused() {
+                let state = entry.progress.job().state().as_str_name().to_ascii_lowercase();
+                let state = state.trim_start_matches("job_state_").to_string();
+                return Err(failed_precondition(format!("job {id} is {state}, not paused")));
+            }
+            Record::of(&entry.spec, &entry.progress)
+        };
+        record.job.iter_mut().for_each(|job| job.state = JobState::Running as i32);
+        self.put(id, &record).await?;
+        let Record { spec, job, position } = record;
+        let job = job.unwrap_or_else(|| spec.job(id, self.inner.clock.now_ms()));
+        Ok(self.begin(spec, job, position, GRACE))
+    }
+
+    /// Runs a job that has ended once more, from the top: what is in place is passed over.
+    ///
+    /// # Errors
+    /// `NotFound`; `FailedPrecondition` when it has not ended.
+    pub async fn retry(&self, id: i64) -> Result<Job> {
+        let _in_order = self.inner.records.lock().await;
+        let spec = {
+            let desk = self.inner.desk.lock();
+            let entry = desk.jobs.get(&id).ok_or_else(|| no_such_job(id))?;
+            if !entry.progress.is_over() {
+                return Err(failed_precondition(format!(
+                    "job {id} has not ended: there is nothing to try again yet"
+                )));
+            }
+            entry.spec.clone()
+        };
+        self.check(&spec).await?;
+        let job = spec.job(id, self.inner.clock.now_ms());
+        self.put(id, &Record::new(spec.clone(), job.clone())).await?;
+        Ok(self.begin(spec, job, None, GRACE))
     }
 
     fn end(&self, id: i64, state: JobState, message: String) {
         let mut desk = self.inner.desk.lock();
         let now = self.inner.clock.now_ms();
-        if let Some(job) = desk.jobs.get_mut(&id).filter(|job| !job.is_over()) {
-            job.end(state, message, now);
+        if let Some(entry) = desk.jobs.get_mut(&id).filter(|entry| !entry.progress.is_over()) {
+            entry.progress.end(state, message, now);
         }
         desk.board.cancel(id);
         drop(desk);
+        self.ring();
+    }
+
+    fn ring(&self) {
         self.inner.room.notify_waiters();
         self.inner.work.notify_waiters();
     }
 
-    /// Waits until a job has ended, then takes it out of the journal and forgets older ones.
+    /// Tells the journal what came of a job that has ended, and forgets older ones.
     async fn finish(&self, id: i64) {
-        loop {
-            let changed = self.inner.room.notified();
-            if self.is_over(id) {
-                break;
-            }
-            changed.await;
-        }
-        if let Err(error) = self.inner.files.delete_record(TABLE, &id.to_be_bytes()).await {
+        let _in_order = self.inner.records.lock().await;
+        let (record, forgotten) = {
+            let desk = self.inner.desk.lock();
+            let over = |id: &i64| desk.jobs.get(id).filter(|entry| entry.progress.is_over());
+            // Run again already, or forgotten.
+            let Some(entry) = over(&id) else { return };
+            let mut ended: Vec<i64> =
+                desk.jobs.keys().filter(|id| over(id).is_some()).copied().collect();
+            ended.truncate(ended.len().saturating_sub(ENDED_KEPT));
+            (Record::of(&entry.spec, &entry.progress), ended)
+        };
+        if let Err(error) = self.put(id, &record).await {
             tracing::warn!(job = id, %error, "it ended, but the journal was not told; it will run again");
         }
-        let mut desk = self.inner.desk.lock();
-        let ended: Vec<i64> =
-            desk.jobs.iter().filter(|(_, job)| job.is_over()).map(|(&id, _)| id).collect();
-        for id in ended.iter().take(ended.len().saturating_sub(ENDED_KEPT)) {
-            desk.jobs.remove(id);
-        }
-    }
-
-    fn is_over(&self, id: i64) -> bool {
-        self.inner.desk.lock().jobs.get(&id).is_none_or(Progress::is_over)
-    }
-
-    /// Notes something of a job, and ends it if that was the last.
-    fn note(&self, id: i64, what: impl FnOnce(&mut Progress)) {
-        let mut desk = self.inner.desk.lock();
-        let now = self.inner.clock.now_ms();
-        let Some(job) = desk.jobs.get_mut(&id).filter(|job| !job.is_over()) else { return };
-        what(job);
-        if job.end_if_complete(now) {
-            drop(desk);
-            self.inner.room.notify_waiters();
-        }
-    }
-
-    /// Takes a worker's reports and hands it its next tasks, waiting for some to come.
-    ///
-    /// # Errors
-    /// `FailedPrecondition` when the worker is not registered.
-    pub async fn exchange(&self, request: v1::ExchangeRequest) -> Result<v1::ExchangeResponse> {
-        let worker = request.worker_id;
-        let Some(start) = self.inner.workers.start_of(worker) else {
-            return Err(failed_precondition("this worker is not registered: register first"));
-        };
-        let mut response = v1::ExchangeResponse::default();
-        for report in request.reports {
-            let (id, over) = (report.task_id, report.finished);
-            if !self.report(worker, report).await && !over {
-                response.cancelled.push(id);
+        for id in forgotten {
+            match self.inner.files.delete_record(TABLE, &id.to_be_bytes()).await {
+                Ok(()) => drop(self.inner.desk.lock().jobs.remove(&id)),
+                Err(error) => tracing::debug!(job = id, %error, "not forgotten yet"),
             }
         }
-        let wait = Duration::from_millis(request.wait_ms.into()).min(LONGEST_WAIT);
-        let deadline = Instant::now() + wait;
-        loop {
-            let placed = self.inner.work.notified();
-            {
-                let mut desk = self.inner.desk.lock();
-                response.tasks = desk.board.take(worker, start, request.slots as usize);
-                response.cancelled.append(&mut desk.board.revoked(worker));
-            }
-            if !response.tasks.is_empty() {
-                self.inner.room.notify_waiters();
-            }
-            let enough = !response.tasks.is_empty() || !response.cancelled.is_empty();
-            if enough || tokio::time::timeout_at(deadline.into(), placed).await.is_err() {
-                return Ok(response);
-            }
-        }
-    }
-
-    /// Notes one report; false when nobody asked for that task.
-    async fn report(&self, worker: WorkerId, report: v1::TaskReport) -> bool {
-        let done = {
-            let mut desk = self.inner.desk.lock();
-            let Desk { board, jobs, .. } = &mut *desk;
-            let Some(placed) = board.heard(worker, report.task_id) else { return false };
-            let job = jobs.get_mut(&placed.task.job_id);
-            if let (Some(Kind::Load(load)), Some(job)) = (&placed.task.kind, job) {
-                load::settle(load, &mut placed.settled, &mut placed.bytes, &report, job);
-            }
-            report.finished.then(|| board.remove(report.task_id)).flatten()
-        };
-        if let Some(placed) = done {
-            self.finished(placed, report).await;
-        }
-        true
-    }
-
-    /// A worker is through with a task.
-    async fn finished(&self, placed: Placed, report: v1::TaskReport) {
-        let job = placed.task.job_id;
-        match &placed.task.kind {
-            Some(Kind::Load(load)) => {
-                // What it did not mention it did not do.
-                let missed = load.blocks.iter().filter(|b| !placed.settled.contains(&b.block_id));
-                self.note(job, |progress| {
-                    for block in missed {
-                        let block = BlockId(block.block_id);
-                        progress.block_failed(block, "the worker ended the task without it");
-                    }
-                });
-            }
-            Some(Kind::Persist(task)) => self.inner.persister.settled(task, &report).await,
-            None => {}
-        }
-        self.inner.room.notify_waiters();
-    }
-
-    /// Places anew the tasks that nobody does any more. To be called every second or so.
-    pub fn replace_orphans(&self) {
-        let workers = &self.inner.workers;
-        let orphans = self.inner.desk.lock().board.orphans(|id| workers.start_of(id), PATIENCE);
-        for placed in orphans {
-            let (job, attempts) = (placed.task.job_id, placed.attempts + 1);
-            match placed.task.kind {
-                Some(Kind::Load(mut load)) => {
-                    load.blocks.retain(|block| !placed.settled.contains(&block.block_id));
-                    self.note(job, |progress| progress.under_way(placed.task.id, 0));
-                    self.place_again(job, load.blocks, attempts);
-                }
-                Some(Kind::Persist(task)) => self.inner.persister.lost(&task),
-                None => {}
-            }
-        }
-        // Whoever waits for room in the queue of a worker that is gone need not wait.
-        self.inner.room.notify_waiters();
-    }
-
-    fn place_again(&self, job: i64, blocks: Vec<v1::LoadBlock>, attempts: u32) {
-        let ring = self.inner.workers.ring();
-        let mut shares = Share::new();
-        let mut homeless = Vec::new();
-        for block in blocks {
-            match ring.owner(BlockId(block.block_id)) {
-                Some(owner) if attempts < ATTEMPTS => {
-                    shares.entry(owner.id).or_default().push(block);
-                }
-                _ => homeless.push(block),
-            }
-        }
-        self.note(job, |progress| {
-            for block in homeless {
-                let cause = "its workers were lost; load it again when they are back";
-                progress.block_failed(BlockId(block.block_id), cause);
-            }
-        });
-        for (worker, blocks) in shares {
-            self.place(worker, job, Kind::Load(v1::LoadTask { blocks }), attempts);
-        }
-    }
-
-    /// Queues a task and wakes its worker.
-    fn place(&self, worker: WorkerId, job: i64, kind: Kind, attempts: u32) {
-        self.inner.desk.lock().board.place(worker, job, kind, attempts);
-        self.inner.work.notify_waiters();
-    }
-
-    /// Waits until `worker`'s queue has room or the job is over.
-    async fn room(&self, worker: WorkerId, job: i64) {
-        loop {
-            let changed = self.inner.room.notified();
-            let full = self.inner.desk.lock().board.queued(worker) >= QUEUE;
-            if !full || self.is_over(job) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    /// Queues persist tasks on workers that have the data.
-    pub fn persist(&self, worker: WorkerId, task: v1::PersistTask) {
-        self.place(worker, 0, Kind::Persist(task), 0);
     }
 }
 
-/// What a job is to do, as the journal keeps it.
-struct Spec(v1::submit_job_request::Kind);
-
-impl Spec {
-    fn of(request: v1::SubmitJobRequest) -> Result<Spec> {
-        let kind = request.kind.ok_or_else(|| invalid_argument("a job of no kind"))?;
-        let spec = Spec(kind);
-        spec.path()?;
-        Ok(spec)
+fn check_runs(id: i64, progress: &Progress) -> Result<()> {
+    if progress.is_over() {
+        return Err(failed_precondition(format!(
+            "job {id} has ended: `goosefs job retry {id}` runs it again"
+        )));
     }
-
-    fn encode(&self) -> Vec<u8> {
-        use prost::Message;
-        v1::SubmitJobRequest { kind: Some(self.0.clone()) }.encode_to_vec()
+    if progress.is_paused() {
+        return Err(failed_precondition(format!(
+            "job {id} is paused already: `goosefs job resume {id}` has it go on"
+        )));
     }
-
-    fn decode(bytes: &[u8]) -> Option<Spec> {
-        use prost::Message;
-        Spec::of(v1::SubmitJobRequest::decode(bytes).ok()?).ok()
-    }
-
-    fn kind(&self) -> &'static str {
-        match &self.0 {
-            v1::submit_job_request::Kind::Load(_) => "load",
-            v1::submit_job_request::Kind::Persist(_) => "persist",
-        }
-    }
-
-    fn path_text(&self) -> &str {
-        match &self.0 {
-            v1::submit_job_request::Kind::Load(load) => &load.path,
-            v1::submit_job_request::Kind::Persist(persist) => &persist.path,
-        }
-    }
-
-    fn path(&self) -> Result<crate::core::model::FsPath> {
-        self.path_text().parse()
-    }
-
-    fn replicas(&self) -> u32 {
-        match &self.0 {
-            v1::submit_job_request::Kind::Load(load) => load.replicas.max(1),
-            v1::submit_job_request::Kind::Persist(_) => 0,
-        }
-    }
+    Ok(())
 }
 
 fn no_such_job(id: i64) -> crate::core::error::Error {

@@ -6,12 +6,12 @@
 //! cache, so giving up would lose it.
 
 use super::load::LOOK_AGAIN;
-use super::{Jobs, NO_WORKER};
+use super::run::Run;
 use crate::core::error::{ErrorKind, Result, unavailable};
 use crate::core::model::{FileId, PersistenceState, Status, WorkerId};
 use crate::core::proto::v1;
 use crate::core::runtime::Clock;
-use crate::master::file_system::{FileSystem, Walk};
+use crate::master::file_system::FileSystem;
 use crate::master::journal::entry::{Attributes, Change, SetAttributes, Target};
 use crate::master::stores::CALL_DEADLINE;
 use crate::master::workers::Registry;
@@ -248,58 +248,55 @@ impl Persister {
 }
 
 /// A persist job: has every file below a path persisted, and waits for it.
-pub(super) async fn run(jobs: &Jobs, id: i64, job: &v1::PersistJob) -> Result<()> {
-    if jobs.inner.workers.live_within(NO_WORKER).await.is_empty() {
-        return Err(unavailable(
-            "no worker is there to persist: start one with `goosefs worker start`",
-        ));
-    }
-    let files = &jobs.inner.files;
+pub(super) async fn run(run: &Run, _: &v1::PersistJob) -> Result<()> {
+    run.need_worker("persist").await?;
     let mut open = HashMap::new();
-    let mut walk = Walk::new(files.clone(), job.path.parse()?);
+    let mut walk = run.walk().await?;
     while let Some(step) = walk.next().await {
         match step {
             Ok(page) => {
                 for status in page {
-                    // Links are in the tree only and stay there.
-                    let settled = status.folder || status.is_symlink() || status.is_persisted();
-                    if settled || !status.completed {
-                        continue;
-                    }
-                    jobs.note(id, |p| p.found(status.id, status.path.clone(), 1, status.length));
-                    match files.schedule_one(&status, 0).await {
-                        Ok(()) => drop(open.insert(status.id, status.length)),
-                        Err(error) => {
-                            jobs.note(id, |p| p.file_part_failed(status.id, &error.to_string()));
-                        }
-                    }
+                    begin_one(run, status, &mut open).await;
                 }
             }
-            Err((path, error)) => jobs.note(id, |p| p.unreadable(&path, &error.to_string())),
+            Err((path, error)) => run.note(|p| p.unreadable(&path, &error.to_string())),
         }
-        while open.len() > WINDOW && !jobs.is_over(id) {
-            look(jobs, id, &mut open).await?;
+        while open.len() > WINDOW {
+            look(run, &mut open).await?;
         }
     }
-    jobs.note(id, super::Progress::listed);
-    while !jobs.is_over(id) {
-        look(jobs, id, &mut open).await?;
+    run.note(super::Progress::listed);
+    while !open.is_empty() {
+        look(run, &mut open).await?;
     }
     Ok(())
 }
 
+async fn begin_one(run: &Run, status: Status, open: &mut HashMap<FileId, u64>) {
+    // Links are in the tree only and stay there.
+    let settled = status.folder || status.is_symlink() || status.is_persisted();
+    if settled || !status.completed {
+        return run.note(|progress| progress.passed(status.path));
+    }
+    run.note(|p| p.found(status.id, status.path.clone(), 1, status.length));
+    match run.files().schedule_one(&status, 0).await {
+        Ok(()) => drop(open.insert(status.id, status.length)),
+        Err(error) => run.note(|p| p.file_part_failed(status.id, &error.to_string())),
+    }
+}
+
 /// Notes which of the open files are persisted by now.
-async fn look(jobs: &Jobs, id: i64, open: &mut HashMap<FileId, u64>) -> Result<()> {
+async fn look(run: &Run, open: &mut HashMap<FileId, u64>) -> Result<()> {
     tokio::time::sleep(LOOK_AGAIN).await;
     let mut done = HashSet::new();
     for (&file, &length) in open.iter() {
-        let inode = jobs.inner.files.state().lookup(file)?;
+        let inode = run.files().state().lookup(file)?;
         let persisted = inode.is_none_or(|inode| inode.is_persisted());
         if persisted {
-            jobs.note(id, |p| p.block_done(file.block(0), length, false));
+            run.note(|p| p.part_done(file, length, false));
             done.insert(file);
-        } else if let Some(cause) = jobs.inner.persister.given_up(file) {
-            jobs.note(id, |p| p.file_part_failed(file, &cause));
+        } else if let Some(cause) = run.jobs.inner.persister.given_up(file) {
+            run.note(|p| p.file_part_failed(file, &cause));
             done.insert(file);
         }
     }

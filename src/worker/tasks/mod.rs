@@ -4,18 +4,19 @@
 //! tells it twice a second, and whenever a task ends, what has been done. A report that does not
 //! get through is told again with the next.
 
+mod load;
+
 use super::heartbeat::patiently;
+use super::pace::Paces;
 use super::persist::Persister;
 use super::read::Reads;
 use crate::core::error::{Error, ErrorKind, Result};
-use crate::core::model::{BlockId, WorkerId};
-use crate::core::proto::dataserver::OpenUfsBlockOptions;
+use crate::core::model::WorkerId;
 use crate::core::proto::v1;
 use crate::core::proto::v1::jobs_client::JobsClient;
 use crate::core::proto::v1::task::Kind;
 use crate::core::rpc::Primary;
 use crate::core::runtime::Group;
-use futures::StreamExt;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -55,6 +56,8 @@ struct Inner {
     /// The tasks that run: their jobs, and what ends them early.
     running: Mutex<HashMap<i64, (i64, CancellationToken)>>,
     ended: Notify,
+    /// How fast jobs may go.
+    paces: Paces,
 }
 
 impl Tasks {
@@ -79,6 +82,7 @@ impl Tasks {
             reports: Mutex::default(),
             running: Mutex::default(),
             ended: Notify::new(),
+            paces: Paces::default(),
         };
         Tasks { inner: Arc::new(inner) }
     }
@@ -160,6 +164,7 @@ impl Tasks {
             async move { JobsClient::new(channel).exchange(request).await }
         });
         let answer = patiently(call).await?;
+        self.inner.paces.set(&answer.limits);
         let running = self.inner.running.lock();
         for id in &answer.cancelled {
             if let Some((_, stop)) = running.get(id) {
@@ -182,7 +187,7 @@ impl Tasks {
                 () = stop.cancelled() => true,
                 () = tasks.work(task) => false,
             };
-            tasks.inner.running.lock().remove(&task_id);
+            tasks.forget(task_id);
             if cancelled {
                 tasks.inner.reports.lock().remove(&task_id);
             } else {
@@ -191,6 +196,13 @@ impl Tasks {
             drop(slot);
             tasks.inner.ended.notify_one();
         });
+    }
+
+    /// A task does not run any more.
+    fn forget(&self, task: i64) {
+        let mut running = self.inner.running.lock();
+        running.remove(&task);
+        self.inner.paces.keep(|job| running.values().any(|(of, _)| *of == job));
     }
 
     async fn work(&self, task: v1::Task) {
@@ -208,59 +220,8 @@ impl Tasks {
                     Err(error) => report.failed.push(failure(persist.file_id, &error)),
                 });
             }
-            None => tracing::warn!(task = id, "not done: a task of a kind this worker knows not"),
+            _ => tracing::warn!(task = id, "not done: a task of a kind this worker knows not"),
         }
-    }
-
-    async fn load(&self, task: i64, job: i64, load: v1::LoadTask) {
-        // Known at once as being worked on.
-        self.note(task, job, |_| {});
-        futures::stream::iter(load.blocks)
-            .for_each_concurrent(BLOCKS_AT_ONCE, |block| async move {
-                let id = block.block_id;
-                let landed = |bytes: u64| {
-                    self.note(task, job, |report| report.bytes_done += bytes as i64);
-                };
-                let result = self.load_block(block, landed).await;
-                self.note(task, job, |report| match result {
-                    Ok(skipped) => {
-                        report.done.push(id);
-                        if skipped {
-                            report.skipped.push(id);
-                        }
-                    }
-                    Err(error) => report.failed.push(failure(id, &error)),
-                });
-            })
-            .await;
-    }
-
-    /// Has a block filled; says whether it was there before.
-    async fn load_block(&self, block: v1::LoadBlock, landed: impl Fn(u64)) -> Result<bool> {
-        let reads = &self.inner.reads;
-        let id = BlockId(block.block_id);
-        let length = block.length;
-        let there = |found: &Arc<super::store::Block>| {
-            found.is_whole()
-                && (found.version().is_empty()
-                    || block.version.is_empty()
-                    || found.version() == block.version)
-        };
-        if reads.store.get(id).is_some_and(|found| there(&found)) {
-            landed(length.max(0) as u64);
-            return Ok(true);
-        }
-        let options = OpenUfsBlockOptions {
-            ufs_path: Some(block.ufs_path),
-            offset_in_file: Some(block.offset_in_file),
-            block_size: Some(length),
-            mount_id: Some(block.mount_id),
-            file_length: Some(block.file_length),
-            version: Some(block.version),
-            ..Default::default()
-        };
-        let wanted = reads.mounts.locate(id, &options).await?;
-        reads.filler.fill(&wanted, landed).await.map(|fetched| !fetched)
     }
 
     /// Adds to what the master is told of a task.
@@ -278,6 +239,7 @@ impl Tasks {
             report.done.extend(told.done);
             report.skipped.extend(told.skipped);
             report.failed.extend(told.failed);
+            report.copied.extend(told.copied);
             if !told.version.is_empty() {
                 report.version = told.version;
                 report.modified_ms = told.modified_ms;

@@ -1,0 +1,214 @@
+//! The tasks of all jobs: handed to workers, reported on, and placed anew when a worker is lost.
+
+use super::board::Placed;
+use super::{Desk, Jobs, Progress, Share, load};
+use crate::core::error::{Result, failed_precondition};
+use crate::core::model::{BlockId, WorkerId};
+use crate::core::proto::v1::task::Kind;
+use crate::core::proto::v1::{self, JobState};
+use std::time::{Duration, Instant};
+
+/// The longest an exchange waits for work.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Times a block is tried on workers that vanish with it.
+const ATTEMPTS: u32 = 3;
+/// How long a running task may go unmentioned.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a worker may be silent before a user who has just asked for something is told that
+/// nobody answers: so many heartbeats, and so many seconds at least.
+const SILENT_BEATS: u32 = 3;
+const SILENT_S: i32 = 5;
+
+impl Jobs {
+    /// Notes something of a run of a job, and ends the job if that was the last.
+    pub(super) fn note(&self, id: i64, run: u64, what: impl FnOnce(&mut Progress)) {
+        let mut desk = self.inner.desk.lock();
+        let now = self.inner.clock.now_ms();
+        let entry = desk.jobs.get_mut(&id).filter(|entry| entry.run == run);
+        let Some(entry) = entry.filter(|entry| entry.progress.is_running()) else { return };
+        what(&mut entry.progress);
+        if entry.progress.end_if_complete(now) {
+            drop(desk);
+            self.inner.room.notify_waiters();
+        }
+    }
+
+    /// The same for whatever run the job is in: tasks of earlier ones are off the board.
+    fn note_now(&self, id: i64, what: impl FnOnce(&mut Progress)) {
+        let run = self.inner.desk.lock().jobs.get(&id).map(|entry| entry.run);
+        if let Some(run) = run {
+            self.note(id, run, what);
+        }
+    }
+
+    /// Takes a worker's reports and hands it its next tasks, waiting for some to come.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when the worker is not registered.
+    pub async fn exchange(&self, request: v1::ExchangeRequest) -> Result<v1::ExchangeResponse> {
+        let worker = request.worker_id;
+        let Some(start) = self.inner.workers.start_of(worker) else {
+            return Err(failed_precondition("this worker is not registered: register first"));
+        };
+        let mut response = v1::ExchangeResponse::default();
+        for report in request.reports {
+            let (id, over) = (report.task_id, report.finished);
+            if !self.report(worker, report).await && !over {
+                response.cancelled.push(id);
+            }
+        }
+        let wait = Duration::from_millis(request.wait_ms.into()).min(LONGEST_WAIT);
+        let deadline = Instant::now() + wait;
+        loop {
+            let placed = self.inner.work.notified();
+            {
+                let mut desk = self.inner.desk.lock();
+                response.tasks = desk.board.take(worker, start, request.slots as usize);
+                response.cancelled.append(&mut desk.board.revoked(worker));
+                response.limits = desk.limits(worker);
+            }
+            if !response.tasks.is_empty() {
+                self.inner.room.notify_waiters();
+            }
+            let enough = !response.tasks.is_empty() || !response.cancelled.is_empty();
+            if enough || tokio::time::timeout_at(deadline.into(), placed).await.is_err() {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Notes one report; false when nobody asked for that task.
+    async fn report(&self, worker: WorkerId, report: v1::TaskReport) -> bool {
+        let done = {
+            let mut desk = self.inner.desk.lock();
+            let Desk { board, jobs, .. } = &mut *desk;
+            let Some(placed) = board.heard(worker, report.task_id) else { return false };
+            if let Some(entry) = jobs.get_mut(&placed.task.job_id) {
+                entry.heard = true;
+                if let Some(Kind::Load(load)) = &placed.task.kind {
+                    let progress = &mut entry.progress;
+                    load::settle(load, &mut placed.settled, &mut placed.bytes, &report, progress);
+                }
+            }
+            report.finished.then(|| board.remove(report.task_id)).flatten()
+        };
+        if let Some(placed) = done {
+            self.finished(placed, report).await;
+        }
+        true
+    }
+
+    /// A worker is through with a task.
+    async fn finished(&self, placed: Placed, report: v1::TaskReport) {
+        let job = placed.task.job_id;
+        match &placed.task.kind {
+            Some(Kind::Load(load)) => {
+                // What it did not mention it did not do.
+                let missed = load.blocks.iter().filter(|b| !placed.settled.contains(&b.block_id));
+                self.note_now(job, |progress| {
+                    for block in missed {
+                        let block = BlockId(block.block_id);
+                        progress.block_failed(block, "the worker ended the task without it");
+                    }
+                });
+            }
+            Some(Kind::Persist(task)) => self.inner.persister.settled(task, &report).await,
+            _ => {}
+        }
+        self.inner.room.notify_waiters();
+    }
+
+    /// Places anew the tasks that nobody does any more. To be called every second or so.
+    pub fn replace_orphans(&self) {
+        let workers = &self.inner.workers;
+        let orphans = self.inner.desk.lock().board.orphans(|id| workers.start_of(id), PATIENCE);
+        for placed in orphans {
+            let (job, attempts) = (placed.task.job_id, placed.attempts + 1);
+            match placed.task.kind {
+                Some(Kind::Load(mut load)) => {
+                    load.blocks.retain(|block| !placed.settled.contains(&block.block_id));
+                    self.note_now(job, |progress| progress.under_way(placed.task.id, 0));
+                    self.place_again(job, load, attempts);
+                }
+                Some(Kind::Persist(task)) => self.inner.persister.lost(&task),
+                _ => {}
+            }
+        }
+        self.give_up_unanswered();
+        // Whoever waits for room in the queue of a worker that is gone need not wait.
+        self.inner.room.notify_waiters();
+    }
+
+    /// Whether a worker has been heard of just now.
+    pub(super) fn anybody_answers(&self) -> bool {
+        let beat = self.inner.files.config().worker.heartbeat_interval;
+        let silent_s = SILENT_S.max((beat * SILENT_BEATS).as_secs() as i32);
+        self.inner.workers.live().iter().any(|worker| worker.last_contact_s < silent_s)
+    }
+
+    /// Ends jobs that have just begun while all workers are silent, though not lost yet: the user
+    /// waits, and there is nothing that would be lost.
+    fn give_up_unanswered(&self) {
+        if self.anybody_answers() {
+            return;
+        }
+        let waiting: Vec<i64> = {
+            let desk = self.inner.desk.lock();
+            let waits = |id: &i64| desk.board.has(*id);
+            let fresh = desk.jobs.iter().filter(|(_, e)| e.progress.is_running() && !e.heard);
+            fresh.map(|(&id, _)| id).filter(waits).collect()
+        };
+        for id in waiting {
+            self.end(id, JobState::Failed, super::run::nobody("do it").to_string());
+        }
+    }
+
+    fn place_again(&self, job: i64, load: v1::LoadTask, attempts: u32) {
+        let ring = self.inner.workers.ring();
+        let mut shares = Share::new();
+        let mut homeless = Vec::new();
+        for block in load.blocks {
+            match ring.owner(BlockId(block.block_id)) {
+                Some(owner) if attempts < ATTEMPTS => {
+                    shares.entry(owner.id).or_default().push(block);
+                }
+                _ => homeless.push(block),
+            }
+        }
+        self.note_now(job, |progress| {
+            for block in homeless {
+                let cause = "its workers were lost; load it again when they are back";
+                progress.block_failed(BlockId(block.block_id), cause);
+            }
+        });
+        for (worker, blocks) in shares {
+            let task = v1::LoadTask { blocks, verify: load.verify };
+            self.place(worker, job, Kind::Load(task), attempts);
+        }
+    }
+
+    /// Queues a task and wakes its worker.
+    pub(super) fn place(&self, worker: WorkerId, job: i64, kind: Kind, attempts: u32) {
+        self.inner.desk.lock().board.place(worker, job, kind, attempts);
+        self.inner.work.notify_waiters();
+    }
+
+    /// Queues persist tasks on workers that have the data.
+    pub fn persist(&self, worker: WorkerId, task: v1::PersistTask) {
+        self.place(worker, 0, Kind::Persist(task), 0);
+    }
+}
+
+impl Desk {
+    /// How fast `worker` may go for the jobs that have a limit: each worker that has tasks of one
+    /// gets the same share.
+    fn limits(&self, worker: WorkerId) -> Vec<v1::JobLimit> {
+        let share = |(&job_id, entry): (&i64, &super::Entry)| {
+            let workers = self.board.workers_of(job_id);
+            let bytes_per_s = (entry.spec.bandwidth()? / workers.len() as u64).max(1);
+            workers.contains(&worker).then_some(v1::JobLimit { job_id, bytes_per_s })
+        };
+        let running = self.jobs.iter().filter(|(_, entry)| entry.progress.is_running());
+        running.filter(|(_, entry)| entry.spec.bandwidth().is_some()).filter_map(share).collect()
+    }
+}

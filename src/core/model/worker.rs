@@ -25,6 +25,53 @@ impl fmt::Display for WorkerAddress {
     }
 }
 
+/// Where a worker stands in its cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum WorkerState {
+    /// On the ring: blocks belong to it.
+    #[default]
+    Active,
+    /// New: blocks that will be its own are copied to it before anybody asks it for them.
+    WarmingUp,
+    /// Leaving: still on the ring, takes no data that is nowhere else, and gives away what it holds.
+    Draining,
+    /// It has given everything away and may be stopped.
+    Drained,
+}
+
+impl WorkerState {
+    /// The name people read.
+    pub fn name(self) -> &'static str {
+        match self {
+            WorkerState::Active => "ACTIVE",
+            WorkerState::WarmingUp => "WARMING_UP",
+            WorkerState::Draining => "DRAINING",
+            WorkerState::Drained => "DRAINED",
+        }
+    }
+}
+
+/// Where in a data centre something is; empty names where nobody said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Locality {
+    /// The zone: what fails together, and is expensive to cross.
+    pub zone: String,
+    /// The rack within it.
+    pub rack: String,
+}
+
+impl Locality {
+    /// How far away another is: 0 for the same rack, 1 for the same zone, 2 for neither. Names that
+    /// nobody gave are alike.
+    pub fn distance(&self, other: &Locality) -> u8 {
+        match (self.zone == other.zone, self.rack == other.rack) {
+            (true, true) => 0,
+            (true, false) => 1,
+            (false, _) => 2,
+        }
+    }
+}
+
 /// What the master tells of a live worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerInfo {
@@ -48,4 +95,15 @@ pub struct WorkerInfo {
     pub forbid_write: bool,
     /// False once the master has given it up as lost.
     pub live: bool,
+    /// Where it stands.
+    pub state: WorkerState,
+    /// Where it is.
+    pub locality: Locality,
+}
+
+impl WorkerInfo {
+    /// Whether blocks belong to it.
+    pub fn is_on_ring(&self) -> bool {
+        self.live && matches!(self.state, WorkerState::Active | WorkerState::Draining)
+    }
 }

@@ -7,11 +7,13 @@ pub mod files;
 pub mod group;
 pub mod limits;
 pub mod logging;
+pub mod rate;
 pub mod signals;
 
 pub use clock::Clock;
 pub use duty::{Duties, DutyStatus};
 pub use group::Group;
+pub use rate::Rate;
 
 use crate::core::error::{Error, ErrorKind, Result};
 

@@ -1,0 +1,78 @@
+//! A bound on bytes per second, for work that must leave room for other work.
+
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Time unused that may be caught up with at once: waking up late is no loss then.
+const CREDIT: Duration = Duration::from_millis(100);
+
+/// A rate that those who share it keep together. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Rate {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// 0 for no bound.
+    bytes_per_second: u64,
+    /// When all that was taken so far has had its time.
+    paid: Instant,
+}
+
+impl Rate {
+    /// So many bytes a second; 0 for no bound.
+    pub fn new(bytes_per_second: u64) -> Self {
+        Rate { state: Arc::new(Mutex::new(State { bytes_per_second, paid: Instant::now() })) }
+    }
+
+    /// Changes it. What was taken before is waited for as it was.
+    pub fn set(&self, bytes_per_second: u64) {
+        self.state.lock().bytes_per_second = bytes_per_second;
+    }
+
+    /// The bound in bytes a second; 0 for none.
+    pub fn get(&self) -> u64 {
+        self.state.lock().bytes_per_second
+    }
+
+    /// Waits until `bytes` more may pass.
+    pub async fn take(&self, bytes: u64) {
+        let wait = self.state.lock().take(bytes, Instant::now());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+impl State {
+    /// How long to wait before `bytes` may pass.
+    fn take(&mut self, bytes: u64, now: Instant) -> Duration {
+        if self.bytes_per_second == 0 {
+            self.paid = now;
+            return Duration::ZERO;
+        }
+        let start = self.paid.max(now.checked_sub(CREDIT).unwrap_or(now));
+        self.paid = start + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        self.paid.saturating_duration_since(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_what_the_rate_allows() {
+        let start = Instant::now();
+        let mut state = State { bytes_per_second: 1000, paid: start };
+        assert_eq!(state.take(500, start), Duration::from_millis(400), "some credit at first");
+        assert_eq!(state.take(1000, start), Duration::from_millis(1400));
+        let later = start + Duration::from_secs(60);
+        assert_eq!(state.take(100, later), Duration::ZERO);
+        assert_eq!(state.take(1000, later), Duration::from_secs(1), "an idle minute buys nothing");
+        state.bytes_per_second = 0;
+        assert_eq!(state.take(1 << 40, later), Duration::ZERO);
+    }
+}

@@ -212,7 +212,7 @@ async fn arrange(
 }
 
 fn same_ring(new: &[WorkerInfo], old: &[WorkerInfo]) -> bool {
-    let key = |w: &WorkerInfo| (w.id, w.address.clone(), w.virtual_nodes);
+    let key = |w: &WorkerInfo| (w.id, w.address.clone(), w.virtual_nodes, w.locality.clone());
     new.len() == old.len() && new.iter().map(key).eq(old.iter().map(key))
 }
 

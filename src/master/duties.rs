@@ -21,6 +21,9 @@ pub fn start(master: &Arc<Master>, duties: &Duties, group: &Group) {
     let config = &master.config.master;
     let every = |name, interval, work| run(master, duties, group, name, interval, work);
     every("lost workers", Duration::from_secs(1), |m| Box::pin(lost_workers(m)));
+    every("membership", Duration::from_millis(500), |m| {
+        Box::pin(async move { m.membership.tick().await })
+    });
     every("deleted files", Duration::from_millis(500), |m| Box::pin(deleted_files(m)));
     every("persist", Duration::from_millis(200), |m| Box::pin(persist(m)));
     every("daily backup", Duration::from_secs(1), |m| {

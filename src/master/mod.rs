@@ -14,6 +14,7 @@ pub mod inode;
 pub mod jobs;
 pub mod journal;
 pub mod locks;
+mod membership;
 pub mod metrics;
 pub mod mount;
 mod service;
@@ -37,6 +38,7 @@ use futures::FutureExt;
 use jobs::{Jobs, Persister};
 use journal::Journal;
 use journal::entry::{Change, Entry, Initialize, Ownership};
+use membership::Membership;
 use metrics::Metrics;
 use std::future::Future;
 use std::path::PathBuf;
@@ -66,6 +68,7 @@ pub struct Master {
     pub(in crate::master) journal: Journal,
     pub(in crate::master) files: FileSystem,
     pub(in crate::master) workers: Registry,
+    pub(in crate::master) membership: Membership,
     pub(in crate::master) jobs: Jobs,
     pub(in crate::master) persister: Persister,
     pub(in crate::master) backups: Backups,
@@ -277,6 +280,8 @@ impl Master {
             clock.clone(),
             group.clone(),
         );
+        let membership =
+            Membership::new(files.clone(), workers.clone(), clock.clone(), &config.master);
         let persister = Persister::new(files.clone(), workers.clone(), clock.clone());
         let jobs = Jobs::new(
             files.clone(),
@@ -293,6 +298,7 @@ impl Master {
             journal,
             files,
             workers,
+            membership,
             jobs,
             persister,
             backups,

@@ -37,6 +37,15 @@ settings! {
         worker_timeout: Duration = "goosefs.master.worker.timeout", "1min";
         /// How long the first question for workers waits for one to register.
         worker_grace: Duration = "goosefs.master.worker.grace", "10s";
+        /// Whether a new worker gets copies of the blocks that will be its own before it is asked for
+        /// them.
+        warm_up: bool = "goosefs.master.worker.warmup.enabled", "true";
+        /// How long after a worker joined or was told to leave blocks begin to move: several that
+        /// come or go together move blocks once.
+        migration_delay: Duration = "goosefs.master.migration.delay", "5s";
+        /// How long moving blocks may get nowhere before it is given up; reads then fill what is
+        /// missing.
+        migration_timeout: Duration = "goosefs.master.migration.timeout", "10min";
         /// How long metadata loaded from an under store is trusted; -1 until someone asks for a sync.
         sync_interval: MaybeDuration = "goosefs.master.file.metadata.sync.interval", "-1";
         /// How long operation ids of changes are kept, so that a retry is answered and not repeated.

@@ -36,6 +36,11 @@ settings! {
     Node {
         /// Directory under which a node keeps its journal, its worker id and its sockets.
         data_dir: PathBuf = "goosefs.data.dir", "${state}/goosefs";
+        /// The zone this node is in, as people name it: copies are kept in different ones, and readers
+        /// prefer a copy in their own.
+        zone: String = "goosefs.locality.zone", "";
+        /// The rack this node is in, within its zone.
+        rack: String = "goosefs.locality.rack", "";
         /// What is logged: error, warn, info, debug or trace, also per module as in `info,goosefs::master=debug`.
         log_level: String = "goosefs.log.level", "info";
         /// How logs are written: text or json.

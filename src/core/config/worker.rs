@@ -36,10 +36,18 @@ settings! {
         eviction_policy: EvictionPolicy = "goosefs.worker.eviction.policy", "S3FIFO";
         /// How often the worker reports to the master.
         heartbeat_interval: Duration = "goosefs.worker.block.heartbeat.interval", "1s";
-        /// Points of this worker on the ring; more points, more blocks.
-        virtual_nodes: u32 = "goosefs.worker.virtual.nodes", "5000";
+        /// Points of this worker on the ring: more points, more blocks. 0 for as many as its capacity
+        /// is worth, where the cluster's first worker has 5,000.
+        virtual_nodes: u32 = "goosefs.worker.virtual.nodes", "0";
+        /// Bytes a second at which blocks are sent to other workers when they belong there; 0 for no
+        /// bound.
+        migration_bandwidth: ByteSize = "goosefs.worker.migration.bandwidth", "256MB";
         /// Tasks of jobs the worker does at the same time.
         task_slots: u32 = "goosefs.worker.task.slots", "16";
+        /// How long a worker that is told to stop (SIGTERM) first gives away what it holds, so that a
+        /// cluster that shrinks stays warm and loses nothing; 0 to stop at once, for one that comes
+        /// back. Give a pod a longer grace period than that.
+        stop_drain: Duration = "goosefs.worker.stop.drain", "0s";
         /// How long a worker that is told to stop waits for streams to end.
         stop_grace: Duration = "goosefs.worker.stop.grace", "5s";
     }

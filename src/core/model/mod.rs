@@ -19,4 +19,4 @@ pub use mount::MountInfo;
 pub use path::FsPath;
 pub use ring::Ring;
 pub use size::ByteSize;
-pub use worker::{WorkerAddress, WorkerId, WorkerInfo};
+pub use worker::{Locality, WorkerAddress, WorkerId, WorkerInfo, WorkerState};

@@ -2,7 +2,7 @@
 //! (protocol, section 5.6). No one has to ask.
 
 use super::block::BlockId;
-use super::worker::{WorkerId, WorkerInfo};
+use super::worker::{Locality, WorkerId, WorkerInfo};
 
 /// Points each worker has on the ring when it does not say otherwise.
 pub const DEFAULT_VIRTUAL_NODES: u32 = 5000;
@@ -15,12 +15,16 @@ pub struct Ring {
     workers: Vec<WorkerInfo>,
     /// (key, index into `workers`), ordered by the signed key.
     points: Vec<(i64, u32)>,
+    /// Whether anybody said where a worker is, so that copies can be kept apart.
+    located: bool,
 }
 
 impl Ring {
-    /// A ring of these workers, each with its own number of virtual nodes.
+    /// A ring of these workers, each with its own number of virtual nodes. One that has none is not
+    /// on it.
     pub fn new(workers: impl IntoIterator<Item = WorkerInfo>) -> Self {
-        let workers: Vec<WorkerInfo> = workers.into_iter().collect();
+        let on_ring = |worker: &WorkerInfo| worker.virtual_nodes > 0;
+        let workers: Vec<WorkerInfo> = workers.into_iter().filter(on_ring).collect();
         let mut points = Vec::new();
         for (index, worker) in workers.iter().enumerate() {
             for node in 0..worker.virtual_nodes as i32 {
@@ -32,7 +36,14 @@ impl Ring {
         points.reverse();
         points.dedup_by_key(|&mut (key, _)| key);
         points.reverse();
-        Ring { workers, points }
+        let located = workers.iter().any(|worker| worker.locality != Locality::default());
+        Ring { workers, points, located }
+    }
+
+    /// A number that is another one, in all likelihood, for a ring that places blocks otherwise.
+    pub fn fingerprint(&self) -> i64 {
+        let each = self.workers.iter().map(|worker| hash(worker.id, worker.virtual_nodes as i32));
+        each.fold(0, i64::wrapping_add)
     }
 
     /// The workers on this ring, in the order given.
@@ -40,8 +51,9 @@ impl Ring {
         &self.workers
     }
 
-    /// Up to `count` workers on distinct hosts for `block`, the owner first. Workers for which
-    /// `skip` says true are passed over, unless nothing else is left.
+    /// Up to `count` workers on distinct hosts for `block`, the owner first. Where workers say in
+    /// which zone and rack they are, each further one is as far from those before as can be. Workers
+    /// for which `skip` says true are passed over, unless nothing else is left.
     pub fn owners(
         &self,
         block: BlockId,
@@ -63,7 +75,20 @@ impl Ring {
         count: usize,
         skip: &dyn Fn(WorkerId) -> bool,
     ) -> Vec<&WorkerInfo> {
-        let mut chosen: Vec<&WorkerInfo> = Vec::with_capacity(count);
+        if self.located && count > 1 {
+            return apart(self.in_order(block, usize::MAX, skip), count);
+        }
+        self.in_order(block, count, skip)
+    }
+
+    /// Up to `count` workers on distinct hosts in the order in which the ring gives them.
+    fn in_order(
+        &self,
+        block: BlockId,
+        count: usize,
+        skip: &dyn Fn(WorkerId) -> bool,
+    ) -> Vec<&WorkerInfo> {
+        let mut chosen: Vec<&WorkerInfo> = Vec::with_capacity(count.min(self.workers.len()));
         if self.points.is_empty() {
             return chosen;
         }
@@ -82,6 +107,22 @@ impl Ring {
         }
         chosen
     }
+}
+
+/// `count` of `workers`: the first, then always the one that is farthest from the nearest of those
+/// chosen already, and of equals the earlier.
+fn apart(mut workers: Vec<&WorkerInfo>, count: usize) -> Vec<&WorkerInfo> {
+    let mut chosen: Vec<&WorkerInfo> = Vec::with_capacity(count.min(workers.len()));
+    while chosen.len() < count && !workers.is_empty() {
+        let nearest = |worker: &WorkerInfo| {
+            let distances = chosen.iter().map(|other| worker.locality.distance(&other.locality));
+            distances.min().unwrap_or(u8::MAX)
+        };
+        let farthest = workers.iter().map(|worker| nearest(worker)).max();
+        let next = workers.iter().position(|worker| Some(nearest(worker)) == farthest);
+        chosen.push(workers.remove(next.unwrap_or(0)));
+    }
+    chosen
 }
 
 /// The first 64 bits of MurmurHash3 x64-128 (seed 0) over `a` as 8 and `b` as 4 little-endian
@@ -172,6 +213,38 @@ mod tests {
         workers[1].address.rpc_port = 9204;
         let ring = Ring::new(workers);
         assert_eq!(ids(&ring, 42, 3), [2, 3, 4]);
+    }
+
+    #[test]
+    fn copies_are_in_other_zones_and_racks_where_there_are_any() {
+        let at = |id, zone: &str, rack: &str| {
+            let locality = Locality { zone: zone.into(), rack: rack.into() };
+            WorkerInfo { locality, ..worker(id, &format!("w{id}"), 200) }
+        };
+        let all = [at(1, "a", "r1"), at(2, "a", "r1"), at(3, "a", "r2"), at(4, "b", "r1")];
+        let plain =
+            Ring::new(all.clone().map(|w| WorkerInfo { locality: Locality::default(), ..w }));
+        let ring = Ring::new(all);
+        for block in 0..200 {
+            let owners = ids(&ring, block, 3);
+            assert_eq!(owners[0], ids(&plain, block, 1)[0], "the owner is everyone's owner");
+            let zone_b = owners.iter().position(|&id| id == 4);
+            assert!(matches!(zone_b, Some(0 | 1)), "{owners:?}");
+            if owners[0] == 4 {
+                let racks = [owners[1], owners[2]].map(|id| id == 3);
+                assert!(racks[0] != racks[1], "{owners:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_has_no_points_is_not_there() {
+        let ring = Ring::new([worker(1, "a", 200), worker(2, "b", 0)]);
+        assert_eq!(ring.workers().len(), 1);
+        let same = Ring::new([worker(1, "x", 200)]);
+        assert_eq!(ring.fingerprint(), same.fingerprint());
+        let other = Ring::new([worker(1, "a", 200), worker(2, "b", 200)]);
+        assert_ne!(ring.fingerprint(), other.fingerprint());
     }
 
     #[test]

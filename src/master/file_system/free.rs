@@ -1,10 +1,12 @@
 //! Freeing: the cached copies go, the files stay.
 
 use super::{Caller, FileSystem, missing};
-use crate::core::error::{Result, failed_precondition};
-use crate::core::model::{BlockId, FsPath, Status};
+use crate::core::error::{ErrorKind, Result, failed_precondition};
+use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, Status, WorkerId};
 use crate::core::security::Access;
+use crate::master::journal::entry::{Change, CommitLocation};
 use crate::master::sync::Freshness;
+use std::collections::BTreeMap;
 
 impl FileSystem {
     /// Drops the cached copies of a file, or of everything below a directory.
@@ -47,6 +49,46 @@ impl FileSystem {
     /// Drops single blocks wherever they are; what a client does that gives up writing.
     pub fn remove_blocks(&self, blocks: impl IntoIterator<Item = BlockId>) {
         self.workers.free(blocks);
+    }
+
+    /// Notes that the worker `to` holds these blocks too, which were nowhere else. Those for which
+    /// that is known now, or does not matter any more, since their file is persisted or deleted.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or written.
+    pub async fn moved_blocks(
+        &self,
+        blocks: impl IntoIterator<Item = BlockId>,
+        to: WorkerId,
+    ) -> Result<Vec<BlockId>> {
+        let mut by_file: BTreeMap<FileId, Vec<BlockId>> = BTreeMap::new();
+        for block in blocks {
+            by_file.entry(block.file()).or_default().push(block);
+        }
+        let mut settled = Vec::new();
+        for (id, blocks) in by_file {
+            let status = match self.by_id(id) {
+                Ok(status) if status.is_persisted() => None,
+                // Its writer will say who holds what, and does not know of this.
+                Ok(status) if !status.completed => continue,
+                Ok(status) => Some(status),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            };
+            if let Some(status) = status {
+                let held =
+                    |id: &BlockId| BlockStatus { locations: vec![to], ..status.block(id.index()) };
+                let blocks = blocks.iter().map(held).collect();
+                let change = Change::CommitLocation(CommitLocation { id, blocks });
+                match self.commit(change).await {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            settled.extend(blocks);
+        }
+        Ok(settled)
     }
 
     /// Every file below `path` that the tree knows; others cannot be cached.

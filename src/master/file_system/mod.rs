@@ -247,6 +247,11 @@ impl FileSystem {
         self.commit(Change::DeleteRecord(key)).await.map(drop)
     }
 
+    /// One record of a table.
+    pub(in crate::master) fn record(&self, table: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.state().record(table, key)
+    }
+
     /// The records of a table.
     pub(in crate::master) fn records(&self, table: &str) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         self.state().records(table, None, usize::MAX)

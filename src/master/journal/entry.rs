@@ -429,6 +429,8 @@ pub struct RegisterWorker {
 pub const INTENTS: &str = "intents";
 /// Table of the records of what jobs are to do.
 pub const JOBS: &str = "jobs";
+/// Table of the records of where workers stand.
+pub const WORKERS: &str = "workers";
 /// Tables of what is under way, and no more so when a state comes out of a backup.
 pub const UNFINISHED: [&str; 2] = [INTENTS, JOBS];
 

@@ -2,13 +2,13 @@
 
 use super::Answered;
 use crate::core::error::{failed_precondition, invalid_argument, unsupported};
-use crate::core::model::{WorkerAddress, WorkerInfo};
+use crate::core::model::{Locality, WorkerAddress, WorkerInfo, WorkerState};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_server::WorkerManagerMasterClientService;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_server::WorkerManagerMasterWorkerService;
 use crate::core::proto::grpc::block::*;
-use crate::core::proto::grpc::{Command, CommandType};
+use crate::core::proto::grpc::{Command, CommandType, ManageWorkerAction};
 use crate::master::Master;
-use crate::master::workers::{Heartbeat, Registration};
+use crate::master::workers::{Heartbeat, Migration, Registration};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -109,11 +109,33 @@ impl WorkerManagerMasterClientService for Workers {
         Ok(Response::new(GetWorkerLostStoragePResponse { worker_lost_storage_info }))
     }
 
+    /// DELETE forgets a lost worker, ISOLATE has one leave, ACTIVATE takes one (back) in.
     async fn manage_worker(
         &self,
-        _: Request<ManageWorkerPRequest>,
+        request: Request<ManageWorkerPRequest>,
     ) -> Answered<ManageWorkerPResponse> {
-        unserved("ManageWorker")
+        self.0.check_primary()?;
+        let request = request.into_inner();
+        let address = request.address.clone().unwrap_or_default();
+        let place = match address.rpc_port {
+            Some(port) => format!("{}:{port}", address.host()),
+            None => address.host().to_string(),
+        };
+        let membership = &self.0.membership;
+        match request.action.map(|_| request.action()) {
+            Some(ManageWorkerAction::Delete) => drop(membership.forget(&place).await?),
+            Some(ManageWorkerAction::Isolate) => {
+                membership.drain(&place, request.until_restart()).await?;
+            }
+            Some(ManageWorkerAction::Activate) => membership.activate(&place).await?,
+            Some(ManageWorkerAction::UpdateAttribute) => {
+                let wanted = request.update_attribute_params.unwrap_or_default();
+                let nodes = wanted.virtual_node_num.map(|nodes| u32::try_from(nodes).unwrap_or(0));
+                membership.set_attributes(&place, wanted.forbid_write, nodes).await?;
+            }
+            None => return Err(invalid_argument("nothing to do with the worker is named").into()),
+        }
+        Ok(Response::new(ManageWorkerPResponse {}))
     }
 
     async fn update_cluster_rate_limit(
@@ -139,38 +161,81 @@ impl WorkerManagerMasterClientService for Workers {
 
     async fn start_migration(
         &self,
-        _: Request<StartMigrationPRequest>,
+        request: Request<StartMigrationPRequest>,
     ) -> Answered<StartMigrationPResponse> {
-        unserved("StartMigration")
+        self.0.check_primary()?;
+        let task_id = self.0.membership.start(named(&request.into_inner().task_id))?;
+        Ok(Response::new(StartMigrationPResponse {
+            success: Some(true),
+            error_message: None,
+            task_id: Some(task_id),
+        }))
     }
 
     async fn pause_migration(
         &self,
-        _: Request<PauseMigrationPRequest>,
+        request: Request<PauseMigrationPRequest>,
     ) -> Answered<PauseMigrationPResponse> {
-        unserved("PauseMigration")
+        self.0.check_primary()?;
+        self.0.membership.pause(named(&request.into_inner().task_id))?;
+        Ok(Response::new(PauseMigrationPResponse {}))
     }
 
     async fn cancel_migration(
         &self,
-        _: Request<CancelMigrationPRequest>,
+        request: Request<CancelMigrationPRequest>,
     ) -> Answered<CancelMigrationPResponse> {
-        unserved("CancelMigration")
+        self.0.check_primary()?;
+        self.0.membership.cancel(named(&request.into_inner().task_id))?;
+        Ok(Response::new(CancelMigrationPResponse {}))
     }
 
     async fn get_migration_progress(
         &self,
-        _: Request<GetMigrationProgressPRequest>,
+        request: Request<GetMigrationProgressPRequest>,
     ) -> Answered<GetMigrationProgressPResponse> {
-        unserved("GetMigrationProgress")
+        self.0.check_primary()?;
+        let migration = self.0.membership.migration(named(&request.into_inner().task_id))?;
+        Ok(Response::new(progress_of(&migration)))
     }
 
     async fn activate_warming_up_workers(
         &self,
         _: Request<ActivateWarmingUpWorkersPRequest>,
     ) -> Answered<ActivateWarmingUpWorkersPResponse> {
-        unserved("ActivateWarmingUpWorkers")
+        self.0.check_primary()?;
+        let count = self.0.membership.activate_warming().await?;
+        let activated_count = Some(count as i32);
+        Ok(Response::new(ActivateWarmingUpWorkersPResponse { activated_count }))
     }
+}
+
+/// A name, where one is given.
+fn named(id: &Option<String>) -> Option<&str> {
+    id.as_deref().filter(|id| !id.is_empty())
+}
+
+fn progress_of(migration: &Migration) -> GetMigrationProgressPResponse {
+    let mut sums = GetMigrationProgressPResponse {
+        task_id: Some(migration.id.clone()),
+        status: Some(migration.phase.name().into()),
+        ..Default::default()
+    };
+    let add = |sum: &mut Option<i64>, more: i64| *sum = Some(sum.unwrap_or_default() + more);
+    for (worker, report) in migration.progress() {
+        add(&mut sums.total_blocks, report.total_blocks());
+        add(&mut sums.migrated_blocks, report.migrated_blocks());
+        add(&mut sums.failed_blocks, report.failed_blocks());
+        add(&mut sums.skipped_blocks, report.skipped_blocks());
+        add(&mut sums.total_bytes, report.total_bytes());
+        add(&mut sums.migrated_bytes, report.migrated_bytes());
+        sums.worker_progress.push(WorkerMigrationProgress {
+            worker_id: Some(worker.id),
+            progress: Some(report),
+            worker_address: Some(worker.address.to_string()),
+        });
+    }
+    sums
 }
 
 impl Workers {
@@ -190,25 +255,35 @@ impl WorkerManagerMasterWorkerService for Workers {
     ) -> Answered<BlockHeartbeatPResponse> {
         self.0.check_primary()?;
         let beat = request.into_inner();
+        let id = beat.worker_id();
+        if beat.stopping() {
+            self.0.workers.stopped(id);
+            return Ok(Response::new(BlockHeartbeatPResponse::default()));
+        }
         let options = beat.options.clone().unwrap_or_default();
         let answer = self.0.workers.heartbeat(Heartbeat {
-            id: beat.worker_id(),
+            id,
             capacity_bytes: options.capacity_bytes.map(bytes),
             used_bytes: bytes(beat.used_bytes()),
             persist_used_bytes: bytes(beat.persist_used_bytes()),
+            open_writes: u32::try_from(beat.open_writes()).unwrap_or_default(),
             lost_storage: beat.lost_storage.unwrap_or_default().storage,
         });
         let Some(answer) = answer else {
             let command = command(CommandType::Register, Vec::new());
             return Ok(Response::new(BlockHeartbeatPResponse { command, ..Default::default() }));
         };
-        let source = beat.worker_id.unwrap_or_default().to_string();
-        self.0.metrics.report("Worker", &source, &options.metrics);
+        self.0.metrics.report("Worker", &id.to_string(), &options.metrics);
+        let leaves = self.0.workers.state_of(id);
+        let leaves = matches!(leaves, Some(WorkerState::Draining | WorkerState::Drained));
         let kind = if answer.free.is_empty() { CommandType::Nothing } else { CommandType::Free };
         Ok(Response::new(BlockHeartbeatPResponse {
             command: command(kind, answer.free),
             persisted_move_blocks: answer.persisted,
             pins_version: Some(self.0.journal.state().pins_version()),
+            migration_command: self.0.membership.heard(id, beat.migration_progress),
+            ring_version: Some(self.0.workers.ring().fingerprint()),
+            refuse_writes: Some(leaves),
             ..Default::default()
         }))
     }
@@ -242,16 +317,20 @@ impl WorkerManagerMasterWorkerService for Workers {
                 ))
             })?;
         let id = self.0.files.worker_id(&address, sent.worker_id).await?;
-        self.0.workers.register(Registration {
+        let identity = sent.address.as_ref().and_then(|address| address.tiered_identity.as_ref());
+        let registration = Registration {
             id,
             address,
             capacity_bytes: bytes(sent.capacity_bytes()),
             used_bytes: bytes(sent.used_bytes()),
             persist_used_bytes: bytes(sent.persist_used_bytes()),
             start_ms: sent.start_time_ms.unwrap_or_else(|| self.0.clock.now_ms()),
-            virtual_nodes: sent.virtual_node_num.and_then(|nodes| u32::try_from(nodes).ok()),
-            lost_storage: sent.lost_storage.unwrap_or_default().storage,
-        });
+            lost_storage: sent.lost_storage.clone().unwrap_or_default().storage,
+            locality: identity.map(Locality::from).unwrap_or_default(),
+            ..Default::default()
+        };
+        let points = u32::try_from(sent.virtual_node_num()).ok().filter(|&points| points > 0);
+        self.0.membership.admit(registration, points).await?;
         Ok(Response::new(RegisterWorkerPResponse {}))
     }
 

@@ -5,7 +5,9 @@
 //! seconds. The master keeps no list of cached blocks: the ring says where a block belongs, and what
 //! workers are told to drop is told to all of them.
 
+mod migration;
 mod orders;
 mod registry;
 
+pub use migration::{Migration, Phase};
 pub use registry::{Answer, Heartbeat, Registration, Registry, Totals};

@@ -1,8 +1,9 @@
 //! Which workers live, and what they said last.
 
 use super::orders::Orders;
-use crate::core::model::ring::DEFAULT_VIRTUAL_NODES;
-use crate::core::model::{BlockId, Ring, WorkerAddress, WorkerId, WorkerInfo};
+use crate::core::model::{
+    BlockId, Locality, Ring, WorkerAddress, WorkerId, WorkerInfo, WorkerState,
+};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,10 +30,16 @@ pub struct Registration {
     pub persist_used_bytes: u64,
     /// When it started, in milliseconds since 1970.
     pub start_ms: i64,
-    /// Points on the ring, where it asks for other than the usual number.
-    pub virtual_nodes: Option<u32>,
+    /// Points on the ring.
+    pub virtual_nodes: u32,
     /// Directories it could not use.
     pub lost_storage: Vec<String>,
+    /// Where it stands.
+    pub state: WorkerState,
+    /// Where it is.
+    pub locality: Locality,
+    /// Whether an operator has it take no writes.
+    pub forbid_write: bool,
 }
 
 /// What a worker says every second.
@@ -48,6 +55,8 @@ pub struct Heartbeat {
     pub persist_used_bytes: u64,
     /// Directories it could not use.
     pub lost_storage: Vec<String>,
+    /// Blocks that are being written to it.
+    pub open_writes: u32,
 }
 
 /// What a worker is told in answer to a heartbeat.
@@ -96,6 +105,7 @@ struct Worker {
     registered: bool,
     contact: Instant,
     lost_storage: Vec<String>,
+    open_writes: u32,
     free_cursor: u64,
     persisted_cursor: u64,
 }
@@ -132,13 +142,16 @@ impl Registry {
             capacity_bytes: registration.capacity_bytes,
             used_bytes: registration.used_bytes,
             persist_used_bytes: registration.persist_used_bytes,
-            virtual_nodes: registration.virtual_nodes.unwrap_or(DEFAULT_VIRTUAL_NODES),
+            virtual_nodes: registration.virtual_nodes,
             start_ms: registration.start_ms,
             last_contact_s: 0,
-            forbid_write: false,
+            forbid_write: registration.forbid_write,
             live: true,
+            state: registration.state,
+            locality: registration.locality,
         };
-        tracing::info!(worker = info.id, address = %info.address, "registered");
+        let state = info.state.name();
+        tracing::info!(worker = info.id, address = %info.address, state, "registered");
         let mut worker = table.newcomer(info);
         worker.registered = true;
         worker.lost_storage = registration.lost_storage;
@@ -160,6 +173,7 @@ impl Registry {
         worker.info.persist_used_bytes = beat.persist_used_bytes;
         worker.info.capacity_bytes = beat.capacity_bytes.unwrap_or(worker.info.capacity_bytes);
         worker.lost_storage = beat.lost_storage;
+        worker.open_writes = beat.open_writes;
         let answer = Answer {
             free: free.take(&mut worker.free_cursor),
             persisted: persisted.take(&mut worker.persisted_cursor),
@@ -178,6 +192,51 @@ impl Registry {
         let table = self.table.read();
         let worker = table.workers.get(&id)?;
         (worker.registered && worker.info.live).then_some(worker.info.start_ms)
+    }
+
+    /// A worker says that it stops: it is not asked any more, and returns by registering.
+    pub fn stopped(&self, id: WorkerId) {
+        if let Some(worker) = self.update(id, |worker| worker.live = false) {
+            tracing::info!(worker = id, address = %worker.address, "stopped");
+        }
+    }
+
+    /// Changes what is known of a worker, and the ring with it. What it is then; none where no such
+    /// worker is known.
+    pub fn update(&self, id: WorkerId, update: impl FnOnce(&mut WorkerInfo)) -> Option<WorkerInfo> {
+        let mut table = self.table.write();
+        let worker = table.workers.get_mut(&id)?;
+        update(&mut worker.info);
+        let info = worker.info.clone();
+        table.rebuild();
+        drop(table);
+        self.changes.send_modify(|count| *count += 1);
+        Some(info)
+    }
+
+    /// Puts workers where they stand now, all at once: the ring changes once.
+    pub fn set_states(&self, states: &[(WorkerId, WorkerState)]) {
+        let mut table = self.table.write();
+        for (id, state) in states {
+            if let Some(worker) = table.workers.get_mut(id) {
+                worker.info.state = *state;
+                let address = &worker.info.address;
+                tracing::info!(worker = id, %address, state = state.name(), "changed");
+            }
+        }
+        table.rebuild();
+        drop(table);
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// Forgets a worker that is not live; says whether it did.
+    pub fn forget(&self, id: WorkerId) -> bool {
+        let mut table = self.table.write();
+        let lost = table.workers.get(&id).is_some_and(|worker| !worker.info.live);
+        if lost {
+            table.workers.remove(&id);
+        }
+        lost
     }
 
     /// Gives up workers that have been silent too long, and says which have been lost for so long
@@ -220,9 +279,17 @@ impl Registry {
         self.select(|worker| worker.info.live)
     }
 
-    /// Workers that are lost.
+    /// Workers that are lost, or have stopped.
     pub fn lost(&self) -> Vec<WorkerInfo> {
         self.select(|worker| worker.registered && !worker.info.live)
+    }
+
+    /// The workers at `host` or `host:port`, live or not.
+    pub fn at(&self, place: &str) -> Vec<WorkerInfo> {
+        self.select(|worker| {
+            let address = &worker.info.address;
+            address.to_string() == place || address.host == place
+        })
     }
 
     /// The live workers, as soon as there is one; after `grace` whoever is there.
@@ -266,11 +333,23 @@ impl Registry {
                 totals.live += 1;
                 totals.capacity_bytes += worker.info.capacity_bytes;
                 totals.used_bytes += worker.info.used_bytes;
-            } else {
+            } else if !worker.info.live && worker.info.state != WorkerState::Drained {
                 totals.lost += 1;
             }
         }
         totals
+    }
+
+    /// Whether a live worker holds nothing that is nowhere else, and is about to hold nothing such.
+    pub fn is_empty_handed(&self, id: WorkerId) -> bool {
+        let table = self.table.read();
+        let worker = table.workers.get(&id);
+        worker.is_some_and(|w| w.info.live && w.info.persist_used_bytes == 0 && w.open_writes == 0)
+    }
+
+    /// Where a worker stands.
+    pub fn state_of(&self, id: WorkerId) -> Option<WorkerState> {
+        Some(self.table.read().workers.get(&id)?.info.state)
     }
 
     /// What the smallest live worker may hold, in bytes; none where no worker is live.
@@ -310,14 +389,15 @@ impl Table {
             registered: false,
             contact: Instant::now(),
             lost_storage: Vec::new(),
+            open_writes: 0,
             free_cursor: self.free.end(),
             persisted_cursor: self.persisted.end(),
         }
     }
 
     fn rebuild(&mut self) {
-        let live = self.workers.values().filter(|worker| worker.info.live);
-        self.ring = Arc::new(Ring::new(live.map(|worker| worker.info.clone())));
+        let members = self.workers.values().filter(|worker| worker.info.is_on_ring());
+        self.ring = Arc::new(Ring::new(members.map(|worker| worker.info.clone())));
     }
 
     /// Forgets the orders that every live worker has taken. Lost ones start afresh when they return
@@ -345,7 +425,13 @@ mod tests {
 
     fn register(registry: &Registry, id: WorkerId, host: &str) {
         let address = address(host);
-        registry.register(Registration { id, address, capacity_bytes: 10, ..Default::default() });
+        registry.register(Registration {
+            id,
+            address,
+            capacity_bytes: 10,
+            virtual_nodes: 100,
+            ..Default::default()
+        });
     }
 
     fn beat(registry: &Registry, id: WorkerId) -> Option<Answer> {

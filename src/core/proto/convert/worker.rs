@@ -1,7 +1,7 @@
 //! Workers.
 
 use crate::core::model::ring::DEFAULT_VIRTUAL_NODES;
-use crate::core::model::{WorkerAddress, WorkerInfo};
+use crate::core::model::{Locality, WorkerAddress, WorkerInfo, WorkerState};
 use crate::core::proto::grpc;
 
 impl From<&WorkerAddress> for grpc::WorkerNetAddress {
@@ -28,15 +28,50 @@ impl From<&grpc::WorkerNetAddress> for WorkerAddress {
     }
 }
 
+/// The names that official workers use for where they are.
+const ZONE: &str = "zone";
+const RACK: &str = "rack";
+
+impl From<&Locality> for grpc::TieredIdentity {
+    fn from(locality: &Locality) -> Self {
+        let tier = |name: &str, value: &str| grpc::LocalityTier {
+            tier_name: Some(name.into()),
+            value: Some(value.into()),
+        };
+        let tiers = vec![tier(ZONE, &locality.zone), tier(RACK, &locality.rack)];
+        grpc::TieredIdentity { tiers }
+    }
+}
+
+impl From<&grpc::TieredIdentity> for Locality {
+    fn from(identity: &grpc::TieredIdentity) -> Self {
+        let named = |name: &str| {
+            let tier = identity.tiers.iter().find(|tier| tier.tier_name() == name);
+            tier.map(|tier| tier.value().to_string()).unwrap_or_default()
+        };
+        Locality { zone: named(ZONE), rack: named(RACK) }
+    }
+}
+
 impl From<&WorkerInfo> for grpc::block::WorkerInfo {
     fn from(worker: &WorkerInfo) -> Self {
-        let state =
-            if worker.live { grpc::WorkerStatus::Active } else { grpc::WorkerStatus::Inactive };
-        // Absent means the default to every client, and that is the safest thing to say.
-        let nodes = worker.virtual_nodes;
+        let state = match worker.state {
+            WorkerState::WarmingUp if worker.live => grpc::WorkerStatus::WarmingUp,
+            WorkerState::Active | WorkerState::Draining if worker.live => {
+                grpc::WorkerStatus::Active
+            }
+            _ => grpc::WorkerStatus::Inactive,
+        };
+        // Absent means the default to every client, and that is the safest thing to say; none means
+        // that no block belongs there.
+        let nodes = if worker.is_on_ring() { worker.virtual_nodes } else { 0 };
+        let mut address = grpc::WorkerNetAddress::from(&worker.address);
+        if worker.locality != Locality::default() {
+            address.tiered_identity = Some((&worker.locality).into());
+        }
         grpc::block::WorkerInfo {
             id: Some(worker.id),
-            address: Some((&worker.address).into()),
+            address: Some(address),
             last_contact_sec: Some(worker.last_contact_s),
             state: Some(state as i32),
             capacity_bytes: Some(worker.capacity_bytes as i64),
@@ -49,16 +84,29 @@ impl From<&WorkerInfo> for grpc::block::WorkerInfo {
             virtual_node_num: (nodes != DEFAULT_VIRTUAL_NODES).then_some(nodes as i32),
             alive: Some(worker.live),
             sync_cache_rate_limit: None,
-            forbid_write: Some(worker.forbid_write),
+            forbid_write: Some(worker.forbid_write || worker.state == WorkerState::Draining),
+            draining: Some(worker.state == WorkerState::Draining),
         }
     }
 }
 
 impl From<&grpc::block::WorkerInfo> for WorkerInfo {
     fn from(worker: &grpc::block::WorkerInfo) -> Self {
+        let address = worker.address.as_ref();
+        let state = match worker.state() {
+            grpc::WorkerStatus::WarmingUp => WorkerState::WarmingUp,
+            grpc::WorkerStatus::Inactive if worker.alive() => WorkerState::Drained,
+            _ if worker.draining() => WorkerState::Draining,
+            _ => WorkerState::Active,
+        };
         WorkerInfo {
             id: worker.id(),
-            address: worker.address.as_ref().map(WorkerAddress::from).unwrap_or_default(),
+            address: address.map(WorkerAddress::from).unwrap_or_default(),
+            locality: address
+                .and_then(|address| address.tiered_identity.as_ref())
+                .map(Locality::from)
+                .unwrap_or_default(),
+            state,
             capacity_bytes: worker.capacity_bytes() as u64,
             used_bytes: worker.used_bytes() as u64,
             persist_used_bytes: worker.persist_used_bytes() as u64,

@@ -2,7 +2,7 @@
 
 use super::{Files, path};
 use crate::core::error::{ErrorKind, Result, invalid_argument};
-use crate::core::model::FileId;
+use crate::core::model::{BlockId, FileId};
 use crate::core::proto::v1;
 use crate::core::rpc::user_of;
 use crate::master::file_system::{AttributeChange, Caller};
@@ -92,5 +92,20 @@ impl v1::file_system_server::FileSystem for Files {
         let found = self.files()?.state().pinned(Some(after), PINS_AT_ONCE)?;
         let file_ids = found.into_iter().map(|id| id.0).collect();
         Ok(Response::new(v1::GetPinsResponse { file_ids }))
+    }
+
+    async fn moved_blocks(
+        &self,
+        request: Request<v1::MovedBlocksRequest>,
+    ) -> Answered<v1::MovedBlocksResponse> {
+        let files = self.files()?;
+        let moved = request.into_inner();
+        if moved.block_ids.len() > MOST_FILES {
+            return Err(invalid_argument(format!("tell of at most {MOST_FILES} blocks")).into());
+        }
+        let ids = moved.block_ids.into_iter().map(BlockId);
+        let block_ids = files.moved_blocks(ids, moved.to).await?;
+        let block_ids = block_ids.into_iter().map(|id| id.0).collect();
+        Ok(Response::new(v1::MovedBlocksResponse { block_ids }))
     }
 }

@@ -391,7 +391,7 @@ impl FileSystem {
         })
     }
 
-    async fn manager<T, F>(
+    pub(super) async fn manager<T, F>(
         &self,
         call: impl Fn(WorkerManagerMasterClientServiceClient<Channel>) -> F,
     ) -> Result<T>

@@ -25,6 +25,7 @@ mod block;
 mod cluster;
 mod context;
 mod master;
+mod members;
 mod options;
 mod presence;
 mod reader;

@@ -4,16 +4,20 @@
 //! that nobody fetches yet are fetched in runs, several at a time, and land one by one, so a reader
 //! has its first bytes after the first page. All reads name the version the block is pinned to: when
 //! the object turns out to be another, what was filled is dropped, and everyone who waits is told.
+//! A block that belonged to another worker until lately is copied from there ([`Peers`]).
 
 use super::metrics::Counts;
 use super::mounts::{Source, Wanted};
 use super::pace::Pace;
+use super::peers::Peers;
 use super::store::{Block, BlockStore};
 use crate::core::error::{Error, ErrorKind, Result, internal, unavailable};
-use crate::core::model::BlockId;
+use crate::core::metrics::Counter;
+use crate::core::model::{BlockId, WorkerAddress};
 use crate::core::runtime::Group;
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -50,6 +54,7 @@ struct Shared {
     concurrency: usize,
     reads: Semaphore,
     behind: Arc<Semaphore>,
+    peers: Option<Arc<Peers>>,
     counts: Counts,
 }
 
@@ -75,11 +80,20 @@ struct State {
     dead: bool,
     /// Keeps the file open between pages.
     file: Option<Arc<File>>,
+    /// Workers that are asked before the under store is, the first one next.
+    peers: Vec<WorkerAddress>,
 }
 
 impl Filler {
-    /// Nothing is being filled. Up to `concurrency` reads of one block run at a time, in `group`.
-    pub fn new(store: Arc<BlockStore>, group: Group, concurrency: u32, counts: Counts) -> Self {
+    /// Nothing is being filled. Up to `concurrency` reads of one block run at a time, in `group`;
+    /// `peers` are asked for what used to be theirs.
+    pub fn new(
+        store: Arc<BlockStore>,
+        group: Group,
+        concurrency: u32,
+        peers: Option<Arc<Peers>>,
+        counts: Counts,
+    ) -> Self {
         let shared = Shared {
             store,
             group,
@@ -87,6 +101,7 @@ impl Filler {
             concurrency: concurrency.max(1) as usize,
             reads: Semaphore::new(READS),
             behind: Arc::new(Semaphore::new(BEHIND)),
+            peers,
             counts,
         };
         Filler { shared: Arc::new(shared) }
@@ -120,13 +135,15 @@ impl Filler {
         if !fits(&block) {
             return Err(changed(wanted.block));
         }
+        let peers = self.shared.peers.as_ref();
+        let peers = peers.map(|peers| peers.former(wanted.block)).unwrap_or_default();
         let fill = Arc::new(Fill {
             shared: self.shared.clone(),
             page_size: block.page_size(),
             block,
             source: wanted.source.clone(),
             slots: Semaphore::new(self.shared.concurrency),
-            state: Mutex::default(),
+            state: Mutex::new(State { peers, ..Default::default() }),
             events: watch::Sender::new(0),
         });
         fills.insert(wanted.block, Arc::downgrade(&fill));
@@ -330,8 +347,13 @@ impl Run {
         self.failure = Some(error);
     }
 
-    /// Fetches all pages; what fails for a passing reason is tried again from where it stopped.
+    /// Fetches all pages: from a worker that has them, where one may; else from the under store, and
+    /// what fails there for a passing reason is tried again from where it stopped. Where the store
+    /// does not answer at all, a copy elsewhere does as well.
     async fn fetch_patiently(&mut self) -> Result<()> {
+        if self.copy().await {
+            return Ok(());
+        }
         let mut attempt = 1;
         loop {
             match self.fetch().await {
@@ -340,18 +362,61 @@ impl Run {
                     tokio::time::sleep(Duration::from_millis(100) * attempt).await;
                     attempt += 1;
                 }
+                Err(error) if error.kind().is_transient() => {
+                    let peers = self.fill.shared.peers.as_ref();
+                    let holders = peers.map(|peers| peers.holders(self.fill.block.id()));
+                    self.fill.state.lock().peers = holders.unwrap_or_default();
+                    return if self.copy().await { Ok(()) } else { Err(error) };
+                }
                 result => return result,
             }
         }
     }
 
+    /// Fetches from other workers, as far as that goes; says whether nothing is left to fetch.
+    async fn copy(&mut self) -> bool {
+        let fill = self.fill.clone();
+        let Some(peers) = &fill.shared.peers else { return false };
+        loop {
+            let Some(peer) = fill.state.lock().peers.first().cloned() else { return false };
+            let (range, version) = (self.range(), &fill.source.version);
+            let copied = match peers.read(&peer, fill.block.id(), version, range).await {
+                Ok(stream) => self.take(stream, &fill.shared.counts.copied_bytes).await,
+                Err(error) => Err(error),
+            };
+            match copied {
+                Ok(()) => return true,
+                Err(error) => {
+                    tracing::debug!(block = %fill.block.id(), worker = %peer, %error, "not copied");
+                    fill.state.lock().peers.retain(|other| *other != peer);
+                }
+            }
+        }
+    }
+
     async fn fetch(&mut self) -> Result<()> {
-        let (fill, source) = (self.fill.clone(), &self.fill.source);
-        let start = self.pages.start as u64 * fill.page_size;
-        let end = (self.pages.end as u64 * fill.page_size).min(fill.block.length());
+        let source = self.fill.source.clone();
+        let Range { start, end } = self.range();
         let range = source.offset + start..source.offset + end;
         let version = Some(source.version.as_str()).filter(|version| !version.is_empty());
-        let mut stream = source.ufs.read(&source.path, version, range).await?;
+        let stream = source.ufs.read(&source.path, version, range).await?;
+        let counter = self.fill.shared.counts.filled_bytes.clone();
+        self.take(stream, &counter).await
+    }
+
+    /// The block's bytes that are still to come.
+    fn range(&self) -> Range<u64> {
+        let start = self.pages.start as u64 * self.fill.page_size;
+        start..(self.pages.end as u64 * self.fill.page_size).min(self.fill.block.length())
+    }
+
+    /// Puts the pages into the store as they come, and counts their bytes.
+    async fn take(
+        &mut self,
+        mut stream: BoxStream<'static, Result<Bytes>>,
+        counter: &Counter,
+    ) -> Result<()> {
+        let fill = self.fill.clone();
         let mut landing: Option<JoinHandle<Result<()>>> = None;
         let mut page = Page::new(&fill, self.pages.start);
         while page.index < self.pages.end {
@@ -359,17 +424,22 @@ impl Run {
                 Ok(Some(bytes)) => bytes?,
                 Ok(None) => {
                     land(&mut landing).await?;
-                    return Err(unavailable(format!("{} ended early", source.path)));
+                    return Err(unavailable(format!("{} ended early", fill.source.path)));
                 }
-                Err(_) => return Err(unavailable(format!("no more comes of {}", source.path))),
+                Err(_) => {
+                    return Err(unavailable(format!("no more comes of {}", fill.source.path)));
+                }
             };
             while page.take(&mut bytes) {
                 // One page lands while the next is on its way.
                 land(&mut landing).await?;
                 self.pages.start = page.index;
                 let (index, pieces) = (page.index, std::mem::take(&mut page.pieces));
-                let fill = fill.clone();
-                landing = Some(tokio::task::spawn_blocking(move || fill.put(index, pieces)));
+                let (fill, counter) = (fill.clone(), counter.clone());
+                landing = Some(tokio::task::spawn_blocking(move || {
+                    counter.inc_by(pieces.iter().map(Bytes::len).sum::<usize>() as u64);
+                    fill.put(index, pieces)
+                }));
                 page = Page::new(&self.fill, index + 1);
                 if page.index == self.pages.end {
                     break;
@@ -393,9 +463,7 @@ async fn land(landing: &mut Option<JoinHandle<Result<()>>>) -> Result<()> {
 impl Fill {
     /// Puts a page into the store and tells those who wait for it.
     fn put(&self, index: usize, pieces: Vec<Bytes>) -> Result<()> {
-        let bytes = pieces.iter().map(Bytes::len).sum::<usize>() as u64;
         let file = self.shared.store.put_pages(&self.block, index, &[pieces])?;
-        self.shared.counts.filled_bytes.inc_by(bytes);
         let mut state = self.state.lock();
         state.in_flight.remove(&index);
         state.file = Some(file);

@@ -1,30 +1,38 @@
 //! Register, report, obey.
 //!
 //! A worker that cannot reach the master goes on serving what it holds and keeps trying. What the
-//! master says is done: drop these blocks, those are safe in the under store, register again; and
-//! when what is pinned changed, the worker asks for it. Once
-//! an hour the worker asks which of the files it holds blocks of still exist; it believes a "no"
+//! master says is done: drop these blocks, those are safe in the under store, register again, move
+//! blocks to other workers; and when what is pinned or who takes part has changed, the worker asks
+//! for it. One that stops says so, and gives away what it holds first where it is told to. Once an
+//! hour the worker asks which of the files it holds blocks of still exist; it believes a "no"
 //! only from the cluster it first belonged to.
 
 use super::fill::run_blocking;
 use super::identity::Identity;
+use super::migrate::Migrator;
+use super::peers::Peers;
 use super::store::BlockStore;
+use super::write::Intake;
 use crate::core::config::Config;
 use crate::core::error::{Error, Result, failed_precondition, unavailable};
 use crate::core::metrics::Metrics;
-use crate::core::model::{BlockId, FileId, WorkerAddress, WorkerId};
+use crate::core::model::{BlockId, FileId, Locality, WorkerAddress, WorkerId};
+use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
 use crate::core::proto::grpc::block::{
     BlockHeartbeatPOptions, BlockHeartbeatPRequest, BlockHeartbeatPResponse, GetWorkerIdPRequest,
-    RegisterWorkerPRequest,
+    ManageWorkerPRequest, RegisterWorkerPRequest,
 };
-use crate::core::proto::grpc::{CommandType, Metric, MetricType};
+use crate::core::proto::grpc::{
+    CommandType, ManageWorkerAction, Metric, MetricType, WorkerNetAddress,
+};
 use crate::core::proto::v1;
 use crate::core::proto::v1::file_system_client::FileSystemClient;
 use crate::core::rpc::Primary;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -32,6 +40,10 @@ use tokio::sync::watch;
 const CHECK_FILES: Duration = Duration::from_secs(3600);
 /// Files asked for at once.
 const FILES_AT_ONCE: usize = 10_000;
+/// How long saying that this worker stops may hold it up.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How often it looks whether all has been given away.
+const LOOK: Duration = Duration::from_millis(200);
 /// How long the master may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -42,8 +54,16 @@ pub struct Heartbeat {
     identity: Arc<Identity>,
     metrics: Metrics,
     address: WorkerAddress,
+    locality: Locality,
     virtual_nodes: u32,
     start_ms: i64,
+    peers: Arc<Peers>,
+    migrator: Migrator,
+    intake: Arc<Intake>,
+    /// Whether the master says that all has been given away.
+    drained: AtomicBool,
+    /// Held by whoever talks to the master of this worker's life; true once it has said farewell.
+    speaking: tokio::sync::Mutex<bool>,
     /// The id the worker is registered by; none before.
     registered: watch::Sender<Option<WorkerId>>,
     files_checked: Mutex<Option<Instant>>,
@@ -51,16 +71,34 @@ pub struct Heartbeat {
     pins_version: Mutex<Option<i64>>,
 }
 
+/// What reports are made of, and what does what the master says.
+pub struct Obedient {
+    /// The blocks here.
+    pub store: Arc<BlockStore>,
+    /// Who this worker is.
+    pub identity: Arc<Identity>,
+    /// What it counts.
+    pub metrics: Metrics,
+    /// The other workers.
+    pub peers: Arc<Peers>,
+    /// Moves blocks to them.
+    pub migrator: Migrator,
+    /// What clients write.
+    pub intake: Arc<Intake>,
+}
+
 impl Heartbeat {
     /// Says nothing yet.
-    pub fn new(
-        config: &Config,
-        address: WorkerAddress,
-        store: Arc<BlockStore>,
-        identity: Arc<Identity>,
-        metrics: Metrics,
-    ) -> Self {
+    pub fn new(config: &Config, address: WorkerAddress, parts: Obedient) -> Self {
+        let Obedient { store, identity, metrics, peers, migrator, intake } = parts;
+        let locality = Locality { zone: config.node.zone.clone(), rack: config.node.rack.clone() };
         Heartbeat {
+            locality,
+            peers,
+            migrator,
+            intake,
+            drained: AtomicBool::new(false),
+            speaking: tokio::sync::Mutex::new(false),
             master: Primary::new(config),
             store,
             identity,
@@ -84,6 +122,10 @@ impl Heartbeat {
     /// # Errors
     /// Why the master could not be told.
     pub async fn beat(&self) -> Result<()> {
+        let farewell = self.speaking.lock().await;
+        if *farewell {
+            return Ok(());
+        }
         let registered = *self.registered.borrow();
         let id = match registered {
             Some(id) => id,
@@ -95,13 +137,78 @@ impl Heartbeat {
         };
         let answer = self.report(id).await?;
         let pins = answer.pins_version;
+        self.intake.close(answer.refuse_writes());
+        self.drained.store(answer.drained(), Ordering::Release);
+        if let Some(command) = &answer.migration_command {
+            self.migrator.obey(id, command);
+        }
+        let ring = answer.ring_version;
         self.obey(answer).await?;
+        if let Some(version) = ring {
+            self.peers.learn(version).await?;
+        }
         match pins {
             Some(version) if *self.pins_version.lock() != Some(version) => {
                 self.learn_pins(version).await
             }
             _ => Ok(()),
         }
+    }
+
+    /// Tells the master that this worker stops, so that nobody is sent here any more.
+    ///
+    /// # Errors
+    /// Why the master could not be told; it will notice.
+    pub async fn farewell(&self) -> Result<()> {
+        let said = tokio::time::timeout(FAREWELL, self.speaking.lock()).await;
+        let Ok(mut said) = said else { return Ok(()) };
+        *said = true;
+        let Some(id) = *self.registered.borrow() else { return Ok(()) };
+        let request = BlockHeartbeatPRequest {
+            worker_id: Some(id),
+            stopping: Some(true),
+            ..Default::default()
+        };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move {
+                WorkerManagerMasterWorkerServiceClient::new(channel).block_heartbeat(request).await
+            }
+        });
+        tokio::time::timeout(FAREWELL, call)
+            .await
+            .unwrap_or_else(|_| Err(unavailable("the master does not answer")))
+            .map(drop)
+    }
+
+    /// Has this worker give away what it holds, and waits until it has or `patience` is over. Says
+    /// whether nothing is left here that is nowhere else.
+    ///
+    /// # Errors
+    /// Why the master does not take part: it cannot be reached, or there is no other worker.
+    pub async fn drain(&self, patience: Duration) -> Result<bool> {
+        let request = ManageWorkerPRequest {
+            address: Some((&self.address).into()),
+            action: Some(ManageWorkerAction::Isolate as i32),
+            until_restart: Some(true),
+            ..Default::default()
+        };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move {
+                WorkerManagerMasterClientServiceClient::new(channel).manage_worker(request).await
+            }
+        });
+        patiently(call).await?;
+        tracing::info!(?patience, "giving away what is here before stopping");
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            tokio::time::sleep(LOOK).await;
+            if self.drained.load(Ordering::Acquire) {
+                return Ok(true);
+            }
+        }
+        Ok(self.store.usage().unpersisted == 0)
     }
 
     /// Asks which files are pinned. Pins that change meanwhile have another version: they are asked
@@ -169,6 +276,10 @@ impl Heartbeat {
             id => id,
         };
         let usage = self.store.usage();
+        let mut address = WorkerNetAddress::from(&self.address);
+        if self.locality != Locality::default() {
+            address.tiered_identity = Some((&self.locality).into());
+        }
         let request = RegisterWorkerPRequest {
             worker_id: Some(id),
             capacity_bytes: Some(usage.capacity as i64),
@@ -176,7 +287,7 @@ impl Heartbeat {
             cache_used_bytes: Some(usage.used.saturating_sub(usage.unpersisted) as i64),
             persist_used_bytes: Some(usage.unpersisted as i64),
             lost_storage: None,
-            address: Some((&self.address).into()),
+            address: Some(address),
             start_time_ms: Some(self.start_ms),
             virtual_node_num: Some(self.virtual_nodes as i32),
         };
@@ -210,6 +321,8 @@ impl Heartbeat {
     }
 
     async fn report(&self, id: WorkerId) -> Result<BlockHeartbeatPResponse> {
+        // Before the usage: a write that ends in between is in one of them.
+        let open_writes = self.intake.open_writes();
         let usage = self.store.usage();
         let options = BlockHeartbeatPOptions {
             metrics: self.told_metrics(),
@@ -221,6 +334,8 @@ impl Heartbeat {
             options: Some(options),
             cache_used_bytes: Some(usage.used.saturating_sub(usage.unpersisted) as i64),
             persist_used_bytes: Some(usage.unpersisted as i64),
+            open_writes: Some(open_writes as i32),
+            migration_progress: self.migrator.report(),
             ..Default::default()
         };
         let call = self.master.call(|channel| {

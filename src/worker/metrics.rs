@@ -12,6 +12,10 @@ pub struct Counts {
     pub written_bytes: Counter,
     /// Bytes fetched from under stores.
     pub filled_bytes: Counter,
+    /// Bytes fetched from other workers.
+    pub copied_bytes: Counter,
+    /// Bytes sent to workers they belong to now.
+    pub moved_bytes: Counter,
     /// Reads of pages that were there.
     pub hits: Counter,
     /// Pages that had to be fetched.
@@ -32,6 +36,8 @@ impl Counts {
             read_bytes: metrics.counter(&names::WORKER_READ_BYTES),
             written_bytes: metrics.counter(&names::WORKER_WRITTEN_BYTES),
             filled_bytes: metrics.counter(&names::WORKER_FILLED_BYTES),
+            copied_bytes: metrics.counter(&names::WORKER_COPIED_BYTES),
+            moved_bytes: metrics.counter(&names::WORKER_MOVED_BYTES),
             hits: metrics.counter(&names::WORKER_HITS),
             misses: metrics.counter(&names::WORKER_MISSES),
             bad_pages: metrics.counter(&names::WORKER_BAD_PAGES),

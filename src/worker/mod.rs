@@ -7,9 +7,10 @@
 //! well has had every byte asked for.
 //!
 //! ```text
-//! service ─ body ─ read ──┬─ store           short_circuit ─ read
-//!         ╰─ write ───────┤  fill ─ mounts   tasks ─┬─ fill
-//!                         ╰─ mounts                 ╰─ persist ─ store, mounts
+//! service ─ body ─ read ──┬─ store                  short_circuit ─ read
+//!         ├─ write ───────┤  fill ─ mounts, peers   tasks ─┬─ fill
+//!         ╰─ receive ─────┴─ mounts                        ╰─ persist ─ store, mounts
+//! heartbeat ─ migrate ─ store, peers
 //! ```
 
 mod body;
@@ -18,10 +19,13 @@ mod frame;
 mod heartbeat;
 mod identity;
 mod metrics;
+mod migrate;
 mod mounts;
 mod pace;
+mod peers;
 mod persist;
 mod read;
+mod receive;
 mod service;
 mod short_circuit;
 pub mod store;
@@ -31,17 +35,19 @@ mod tests;
 mod write;
 
 use crate::core::config::Config;
-use crate::core::error::{Context, Result};
+use crate::core::error::{Context, Result, internal};
 use crate::core::metrics::Metrics;
 use crate::core::model::WorkerAddress;
 use crate::core::rpc::{Credentials, Primary, Sessions, server};
-use crate::core::runtime::{Duties, Group};
+use crate::core::runtime::{Duties, Group, Rate};
 use crate::core::web::{self, Pages};
 use fill::{Filler, run_blocking};
-use heartbeat::Heartbeat;
+use heartbeat::{Heartbeat, Obedient};
 use identity::Identity;
 use metrics::Counts;
+use migrate::Migrator;
 use mounts::Mounts;
+use peers::Peers;
 use persist::Persister;
 use read::Reads;
 use service::Service;
@@ -72,13 +78,13 @@ pub async fn run(
         0 => None,
         port => Some(server::bind(&worker.bind_host, port, "goosefs.worker.web.port").await?),
     };
-    let parts = Parts::open(&config, Some(Primary::new(&config))).await?;
     let address = address_of(&config, &listener)?;
+    let parts = Parts::open(&config, Some((Primary::new(&config), address.clone()))).await?;
 
     // Streams outlive duties: those in flight may end while the worker stops.
     let duties = Group::new("worker");
     lend(&config, &parts, &duties)?;
-    let heartbeat = report(&config, &parts, address.clone(), &duties);
+    let heartbeat = report(&config, &parts, address.clone(), &duties)?;
     take_tasks(&config, &parts, address.clone(), &heartbeat, &duties);
     if let Some(listener) = web {
         show(&config, &parts, listener, &duties);
@@ -89,6 +95,7 @@ pub async fn run(
 
     let sessions = Sessions::new(config.security.authentication != "NOSASL");
     let routes = service::routes(parts.service(), &sessions);
+    let shutdown = leave(shutdown, heartbeat, worker.stop_drain);
     let served = server::serve(listener, routes, worker.stop_grace, shutdown).await;
     duties.stop(Duration::from_secs(2)).await;
     parts.streams.stop(Duration::from_secs(2)).await;
@@ -97,18 +104,39 @@ pub async fn run(
     served
 }
 
+/// Ends after `shutdown` has, and after what is to be done before nobody is served any more: for up
+/// to `drain` this worker gives away what it holds, and then says farewell.
+async fn leave(shutdown: impl Future<Output = ()>, heartbeat: Arc<Heartbeat>, drain: Duration) {
+    shutdown.await;
+    if !drain.is_zero() {
+        match heartbeat.drain(drain).await {
+            Ok(true) => tracing::info!("all that was only here is elsewhere now"),
+            Ok(false) => tracing::error!(
+                "stopping with data that is nowhere else: start this worker again on the same \
+                 directories, or give it longer (goosefs.worker.stop.drain)"
+            ),
+            Err(error) => tracing::warn!(%error, "stopping without giving anything away"),
+        }
+    }
+    if let Err(error) = heartbeat.farewell().await {
+        tracing::debug!(%error, "the master was not told");
+    }
+}
+
 /// What a worker is made of, apart from those who talk to it.
 pub(crate) struct Parts {
     reads: Reads,
     writes: Writes,
     mounts: Arc<Mounts>,
+    peers: Option<Arc<Peers>>,
     identity: Arc<Identity>,
     metrics: Metrics,
     streams: Group,
 }
 
 impl Parts {
-    async fn open(config: &Config, master: Option<Primary>) -> Result<Parts> {
+    /// What is here; with a master to talk to, and the address at which others know this worker.
+    async fn open(config: &Config, master: Option<(Primary, WorkerAddress)>) -> Result<Parts> {
         let metrics = Metrics::default();
         let (settings, shown) = (config.worker.clone(), metrics.clone());
         let opened = run_blocking(move || {
@@ -118,14 +146,22 @@ impl Parts {
         let (identity, store) = opened.await??;
         let streams = Group::new("worker streams");
         let counts = Counts::new(&metrics);
-        let mounts = Arc::new(Mounts::new(config, master));
+        let peers = master
+            .clone()
+            .map(|(master, own)| Arc::new(Peers::new(master, Credentials::of(config), own)));
+        let mounts = Arc::new(Mounts::new(config, master.map(|(master, _)| master)));
         let concurrency = config.worker.fill_concurrency;
-        let filler = Filler::new(store.clone(), streams.clone(), concurrency, counts.clone());
+        let (group, asked) = (streams.clone(), peers.clone());
+        let filler = Filler::new(store.clone(), group, concurrency, asked, counts.clone());
         let buffers = read::buffers(store.page_size());
-        let writes =
-            Writes { store: store.clone(), mounts: mounts.clone(), counts: counts.clone() };
+        let writes = Writes {
+            store: store.clone(),
+            mounts: mounts.clone(),
+            counts: counts.clone(),
+            intake: Arc::default(),
+        };
         let reads = Reads { store, filler, mounts: mounts.clone(), counts, buffers };
-        Ok(Parts { reads, writes, mounts, identity: Arc::new(identity), metrics, streams })
+        Ok(Parts { reads, writes, mounts, peers, identity: Arc::new(identity), metrics, streams })
     }
 
     fn service(&self) -> Service {
@@ -172,9 +208,30 @@ fn lend(config: &Config, parts: &Parts, group: &Group) -> Result<()> {
     Ok(())
 }
 
-fn report(config: &Config, parts: &Parts, address: WorkerAddress, group: &Group) -> Arc<Heartbeat> {
-    let (store, identity) = (parts.reads.store.clone(), parts.identity.clone());
-    let heartbeat = Heartbeat::new(config, address, store, identity, parts.metrics.clone());
+fn report(
+    config: &Config,
+    parts: &Parts,
+    address: WorkerAddress,
+    group: &Group,
+) -> Result<Arc<Heartbeat>> {
+    let store = parts.reads.store.clone();
+    let peers = parts.peers.clone().ok_or_else(|| internal("a worker without a master"))?;
+    let rate = Rate::new(config.worker.migration_bandwidth.0);
+    let counts = parts.reads.counts.clone();
+    let (master, streams) = (Primary::new(config), parts.streams.clone());
+    let migrator = Migrator::new(store.clone(), peers.clone(), master, rate, counts, streams);
+    let heartbeat = Heartbeat::new(
+        config,
+        address,
+        Obedient {
+            store,
+            identity: parts.identity.clone(),
+            metrics: parts.metrics.clone(),
+            peers,
+            migrator,
+            intake: parts.writes.intake.clone(),
+        },
+    );
     let heartbeat = Arc::new(heartbeat);
     let duties = Duties::default();
     let beating = heartbeat.clone();
@@ -187,7 +244,7 @@ fn report(config: &Config, parts: &Parts, address: WorkerAddress, group: &Group)
         let heartbeat = checking.clone();
         async move { heartbeat.check_files_when_due().await }
     });
-    heartbeat
+    Ok(heartbeat)
 }
 
 fn take_tasks(

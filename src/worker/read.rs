@@ -53,6 +53,8 @@ pub struct Read {
     /// One beyond the last.
     pub end: u64,
     chunk: u64,
+    /// The version the block is to be of; empty for any.
+    version: String,
     options: Option<OpenUfsBlockOptions>,
 }
 
@@ -94,7 +96,10 @@ impl Read {
         let end = end.ok_or_else(|| {
             invalid_argument(format!("a read of block {id} beyond the end of any block"))
         })?;
-        Ok(Read { id, position, end, chunk, options: request.open_ufs_block_options })
+        let options = request.open_ufs_block_options;
+        let told = options.as_ref().map(|options| options.version());
+        let version = request.version.as_deref().or(told).unwrap_or_default().into();
+        Ok(Read { id, position, end, chunk, version, options })
     }
 
     /// Whether all has been sent.
@@ -160,13 +165,12 @@ impl Reads {
         }
     }
 
-    /// Whether the reader wants another version than the block is of, and can say where it is.
+    /// Whether the reader wants another version than the block is of.
     fn is_stale(&self, block: &Block, read: &Read) -> bool {
-        let wanted = read.options.as_ref().map_or("", |options| options.version());
         !block.is_unpersisted()
-            && !wanted.is_empty()
+            && !read.version.is_empty()
             && !block.version().is_empty()
-            && wanted != block.version()
+            && read.version != block.version()
     }
 
     /// The frames of the next piece of a block in the store. Waits for the disk.

@@ -7,6 +7,7 @@ use super::body::{HonestEnd, ReadBody};
 use super::fill::run_blocking;
 use super::pace::Pace;
 use super::read::Reads;
+use super::receive::receive;
 use super::store::Held;
 use super::write::Writes;
 use crate::core::error::{
@@ -272,8 +273,8 @@ impl BlockWorker for Service {
 
     async fn migrate_block(
         &self,
-        _: Request<Streaming<MigrateBlockRequest>>,
+        request: Request<Streaming<MigrateBlockRequest>>,
     ) -> Answered<MigrateBlockResponse> {
-        unserved("MigrateBlock")
+        Ok(Response::new(receive(&self.reads.store, request.into_inner()).await))
     }
 }

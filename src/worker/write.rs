@@ -8,7 +8,7 @@ use super::metrics::Counts;
 use super::mounts::Mounts;
 use super::store::{BlockStore, Writing};
 use crate::core::error::{
-    Context, Error, ErrorKind, Result, internal, invalid_argument, unsupported,
+    Context, Error, ErrorKind, Result, internal, invalid_argument, unavailable, unsupported,
 };
 use crate::core::model::BlockId;
 use crate::core::proto::grpc::block::write_request::Value;
@@ -18,6 +18,7 @@ use crate::core::proto::grpc::block::{
 use crate::ufs::{Attributes, UfsWriter};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -42,6 +43,47 @@ pub struct Writes {
     pub mounts: Arc<Mounts>,
     /// What is counted.
     pub counts: Counts,
+    /// Whether blocks are taken, and how many are on their way in.
+    pub intake: Arc<Intake>,
+}
+
+/// Whether a worker takes blocks that clients write.
+#[derive(Debug, Default)]
+pub struct Intake {
+    closed: AtomicBool,
+    open_writes: AtomicU32,
+}
+
+impl Intake {
+    /// Takes no more, or again: a worker on its way out would be the only one to have them.
+    pub fn close(&self, closed: bool) {
+        self.closed.store(closed, Ordering::SeqCst);
+    }
+
+    /// Blocks on their way in.
+    pub fn open_writes(&self) -> u32 {
+        self.open_writes.load(Ordering::SeqCst)
+    }
+
+    /// A block's way in, counted until it is dropped.
+    fn enter(self: &Arc<Self>) -> Result<Entered> {
+        let entered = Entered(self.clone());
+        // Counted first: whoever closes and then counts misses nobody.
+        self.open_writes.fetch_add(1, Ordering::SeqCst);
+        if self.closed.load(Ordering::SeqCst) {
+            let text = "this worker is leaving and takes no more blocks: write to another";
+            return Err(unavailable(text));
+        }
+        Ok(entered)
+    }
+}
+
+struct Entered(Arc<Intake>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.open_writes.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Writes {
@@ -61,6 +103,10 @@ impl Writes {
         let command = match requests.message().await?.and_then(|request| request.value) {
             Some(Value::Command(command)) => command,
             _ => return Err(invalid_argument("a write that does not begin with a command")),
+        };
+        let _entered = match command.r#type() {
+            RequestType::GoosefsBlock => Some(self.intake.enter()?),
+            _ => None,
         };
         let mut sink = self.open(&command).await?;
         let poured = match self.pour(&mut sink, requests, answers).await {

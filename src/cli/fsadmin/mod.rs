@@ -2,7 +2,9 @@
 
 mod backup;
 mod journal;
+mod migrate;
 mod report;
+mod worker;
 
 use super::Global;
 use super::print::Output;
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 #[command(after_help = "\
 Examples:
   goosefs fsadmin report
+  goosefs fsadmin decommission worker-3:9203
   goosefs fsadmin journal quorum info
   goosefs fsadmin backup
   goosefs fsadmin -o json report capacity | jq '.workers[].usedBytes'")]
@@ -35,6 +38,16 @@ enum Verb {
     Journal(journal::Journal),
     /// Back up the masters' state
     Backup(backup::Backup),
+    /// Have workers give away what they hold, and leave
+    Decommission(worker::Decommission),
+    /// Take workers back that were told to leave, or in before they are warm
+    Recommission(worker::Recommission),
+    /// Forget lost workers for good
+    ForgetWorker(worker::ForgetWorker),
+    /// Change what a worker takes: writes, and its share of blocks
+    UpdateWorker(worker::UpdateWorker),
+    /// Move blocks to the workers they belong to
+    Migrate(migrate::Migrate),
 }
 
 impl FsAdmin {
@@ -48,6 +61,11 @@ impl FsAdmin {
             Verb::Report(report) => report.run(session).await,
             Verb::Journal(journal) => journal.run(session).await,
             Verb::Backup(backup) => backup.run(session).await,
+            Verb::Decommission(decommission) => decommission.run(session).await,
+            Verb::Recommission(recommission) => recommission.run(session).await,
+            Verb::ForgetWorker(forget) => forget.run(session).await,
+            Verb::UpdateWorker(update) => update.run(session).await,
+            Verb::Migrate(migrate) => migrate.run(session).await,
         })
     }
 }

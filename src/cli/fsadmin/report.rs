@@ -4,11 +4,11 @@ use crate::cli::fs::{mount_json, mount_line};
 use crate::cli::print;
 use crate::cli::session::Session;
 use crate::core::error::Result;
-use crate::core::model::{ByteSize, WorkerInfo};
+use crate::core::model::{ByteSize, WorkerInfo, WorkerState};
 use clap::{Args, ValueEnum};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Report on the cluster, its capacity, its under stores or its metrics
+/// Report on the cluster, its capacity, its under stores, its metrics or blocks that move
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -32,6 +32,8 @@ enum Topic {
     Ufs,
     /// Counters and gauges
     Metrics,
+    /// Blocks on their way to where they belong
+    Migration,
 }
 
 impl Report {
@@ -41,6 +43,7 @@ impl Report {
             Topic::Capacity => capacity(session).await,
             Topic::Ufs => ufs(session).await,
             Topic::Metrics => metrics(session).await,
+            Topic::Migration => super::migrate::report(session).await,
         }
     }
 }
@@ -127,7 +130,7 @@ fn worker_row(worker: &WorkerInfo) -> Vec<String> {
     let used = percent(worker.used_bytes, worker.capacity_bytes);
     vec![
         worker.address.to_string(),
-        if worker.live { "LIVE" } else { "LOST" }.into(),
+        state(worker).into(),
         format!("{}s ago", worker.last_contact_s),
         ByteSize(worker.capacity_bytes).to_string(),
         format!("{} ({used}%)", ByteSize(worker.used_bytes)),
@@ -135,11 +138,25 @@ fn worker_row(worker: &WorkerInfo) -> Vec<String> {
     ]
 }
 
+/// How a worker is, in a word.
+fn state(worker: &WorkerInfo) -> &'static str {
+    match worker.state {
+        _ if !worker.live => "LOST",
+        WorkerState::Active => "LIVE",
+        other => other.name(),
+    }
+}
+
 fn worker_json(worker: &WorkerInfo) -> serde_json::Value {
     serde_json::json!({
         "id": worker.id,
         "address": worker.address.to_string(),
         "live": worker.live,
+        "state": state(worker),
+        "virtualNodes": worker.virtual_nodes,
+        "forbidWrite": worker.forbid_write,
+        "zone": worker.locality.zone,
+        "rack": worker.locality.rack,
         "lastContactSec": worker.last_contact_s,
         "startMs": worker.start_ms,
         "capacityBytes": worker.capacity_bytes,

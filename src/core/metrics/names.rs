@@ -31,6 +31,8 @@ metrics! {
     WORKER_READ_BYTES = "goosefs_worker_read_bytes", "Bytes served to readers";
     WORKER_WRITTEN_BYTES = "goosefs_worker_written_bytes", "Bytes taken from writers";
     WORKER_FILLED_BYTES = "goosefs_worker_filled_bytes", "Bytes fetched from under stores";
+    WORKER_COPIED_BYTES = "goosefs_worker_copied_bytes", "Bytes fetched from other workers";
+    WORKER_MOVED_BYTES = "goosefs_worker_moved_bytes", "Bytes sent to workers they belong to now";
     WORKER_HITS = "goosefs_worker_page_hits", "Pages served from the store";
     WORKER_MISSES = "goosefs_worker_page_misses", "Pages that had to be fetched";
     WORKER_EVICTED_BLOCKS = "goosefs_worker_evicted_blocks", "Blocks evicted to make room";

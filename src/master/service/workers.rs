@@ -274,8 +274,8 @@ impl WorkerManagerMasterWorkerService for Workers {
             return Ok(Response::new(BlockHeartbeatPResponse { command, ..Default::default() }));
         };
         self.0.metrics.report("Worker", &id.to_string(), &options.metrics);
-        let leaves = self.0.workers.state_of(id);
-        let leaves = matches!(leaves, Some(WorkerState::Draining | WorkerState::Drained));
+        let state = self.0.workers.state_of(id);
+        let drained = state == Some(WorkerState::Drained);
         let kind = if answer.free.is_empty() { CommandType::Nothing } else { CommandType::Free };
         Ok(Response::new(BlockHeartbeatPResponse {
             command: command(kind, answer.free),
@@ -283,7 +283,8 @@ impl WorkerManagerMasterWorkerService for Workers {
             pins_version: Some(self.0.journal.state().pins_version()),
             migration_command: self.0.membership.heard(id, beat.migration_progress),
             ring_version: Some(self.0.workers.ring().fingerprint()),
-            refuse_writes: Some(leaves),
+            refuse_writes: Some(drained || state == Some(WorkerState::Draining)),
+            drained: Some(drained),
             ..Default::default()
         }))
     }

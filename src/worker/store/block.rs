@@ -114,6 +114,12 @@ impl Block {
         self.pages.lock().page_size()
     }
 
+    /// The checksums of its pages; none where they are not known.
+    pub fn sums(&self) -> Vec<u32> {
+        let pages = self.pages.lock();
+        (0..pages.count()).map_while(|index| pages.sum(index)).collect()
+    }
+
     /// Whether page `index` is there.
     pub fn has_page(&self, index: usize) -> bool {
         self.is_whole() || self.pages.lock().has(index)

@@ -117,6 +117,11 @@ impl BlockStore {
         self.blocks.read().get(&id).cloned()
     }
 
+    /// All blocks there are, and parts of such.
+    pub fn blocks(&self) -> Vec<Arc<Block>> {
+        self.blocks.read().values().cloned().collect()
+    }
+
     /// How many blocks there are, or parts of such.
     pub fn count(&self) -> usize {
         self.blocks.read().len()

@@ -1,0 +1,488 @@
+//! Sending blocks to the workers they belong to, when the ring is about to change.
+//!
+//! The master names the ring there is and the ring there will be. Each worker looks at what it
+//! holds: a block of which it is the first, second or third owner goes to the first, second or
+//! third owner of the new ring, unless that one has it. Those asked for lately go first. Nothing is
+//! removed here: the copies that stay behind serve those who still ask for them, and are evicted in
+//! time like anything that nobody asks for.
+//!
+//! Blocks that are nowhere else are another matter. They leave only a worker that drains; they are
+//! sent to one that does not hold them, the master is told, and only then is the copy here removed.
+
+use super::heartbeat::patiently;
+use super::metrics::Counts;
+use super::peers::Peers;
+use super::store::{Block, BlockStore};
+use crate::core::error::{Error, ErrorKind, Result, resource_exhausted, unavailable};
+use crate::core::model::{BlockId, Ring, WorkerId, WorkerInfo};
+use crate::core::proto::grpc::block::block_worker_client::BlockWorkerClient;
+use crate::core::proto::grpc::block::migrate_block_request::Value;
+use crate::core::proto::grpc::block::*;
+use crate::core::proto::v1;
+use crate::core::proto::v1::file_system_client::FileSystemClient;
+use crate::core::rpc::Primary;
+use crate::core::runtime::{Group, Rate, blocking};
+use bytes::Bytes;
+use futures::StreamExt;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Owners whose places are filled: a file has rarely more copies.
+const PLACES: usize = 3;
+/// Workers on the ring that are tried for a block that is nowhere else.
+const TRIES: usize = 5;
+/// Blocks that another worker is asked about at once.
+const ASKED: usize = 256;
+/// Blocks on their way to one worker at a time.
+const AT_ONCE: usize = 4;
+/// Bytes in one message.
+const STEP: u64 = 1 << 20;
+/// How long another worker may take to say what it holds.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long a message may wait to be taken, and the end of a block to be confirmed.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Moves blocks as the master says.
+pub struct Migrator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<BlockStore>,
+    peers: Arc<Peers>,
+    master: Primary,
+    rate: Rate,
+    counts: Counts,
+    group: Group,
+    current: Mutex<Option<Arc<Current>>>,
+}
+
+/// One migration, as far as this worker is with it.
+struct Current {
+    task: String,
+    own: WorkerId,
+    phase: watch::Sender<Phase>,
+    total_blocks: AtomicI64,
+    total_bytes: AtomicI64,
+    moved_blocks: AtomicI64,
+    moved_bytes: AtomicI64,
+    skipped: AtomicI64,
+    failed: AtomicI64,
+    completed: AtomicBool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Paused,
+    Cancelled,
+}
+
+/// What is to become of one block.
+struct Move {
+    block: BlockId,
+    bytes: u64,
+    /// Those who may take it, the first choice first.
+    to: Vec<WorkerId>,
+}
+
+/// What became of it.
+enum Moved {
+    Sent,
+    /// It is where it belongs, or here no more.
+    Needless,
+}
+
+impl Migrator {
+    /// Nothing to move. What is moved goes at `rate`, in `group`.
+    pub fn new(
+        store: Arc<BlockStore>,
+        peers: Arc<Peers>,
+        master: Primary,
+        rate: Rate,
+        counts: Counts,
+        group: Group,
+    ) -> Self {
+        let current = Mutex::new(None);
+        Migrator { inner: Arc::new(Inner { store, peers, master, rate, counts, group, current }) }
+    }
+
+    /// How far it is, for the master.
+    pub fn report(&self) -> Option<MigrationProgressReport> {
+        let current = self.inner.current.lock().clone()?;
+        let told = |number: &AtomicI64| Some(number.load(Ordering::Relaxed));
+        // Read first: all that is counted was before it.
+        let completed = current.completed.load(Ordering::Acquire);
+        Some(MigrationProgressReport {
+            task_id: Some(current.task.clone()),
+            total_blocks: told(&current.total_blocks),
+            migrated_blocks: told(&current.moved_blocks),
+            failed_blocks: told(&current.failed),
+            skipped_blocks: told(&current.skipped),
+            total_bytes: told(&current.total_bytes),
+            migrated_bytes: told(&current.moved_bytes),
+            completed: Some(completed),
+        })
+    }
+
+    /// Does what the master says; `own` is this worker's id.
+    pub fn obey(&self, own: WorkerId, command: &MigrationCommand) {
+        let start = command.start_info.clone().unwrap_or_default();
+        let current = self.inner.current.lock().clone();
+        let known = current.filter(|current| current.task == start.task_id());
+        let phase = match command.r#type() {
+            MigrationCommandType::MigrationStart if known.is_none() => {
+                return self.start(own, start);
+            }
+            MigrationCommandType::MigrationPause => Phase::Paused,
+            MigrationCommandType::MigrationCancel => Phase::Cancelled,
+            MigrationCommandType::MigrationStart | MigrationCommandType::MigrationResume => {
+                Phase::Running
+            }
+            MigrationCommandType::MigrationNoop => return,
+        };
+        if let Some(current) = known {
+            current.phase.send_if_modified(|now| std::mem::replace(now, phase) != phase);
+        }
+    }
+
+    fn start(&self, own: WorkerId, start: StartMigrationInfo) {
+        let current = Arc::new(Current {
+            task: start.task_id().to_string(),
+            own,
+            phase: watch::Sender::new(Phase::Running),
+            total_blocks: AtomicI64::new(0),
+            total_bytes: AtomicI64::new(0),
+            moved_blocks: AtomicI64::new(0),
+            moved_bytes: AtomicI64::new(0),
+            skipped: AtomicI64::new(0),
+            failed: AtomicI64::new(0),
+            completed: AtomicBool::new(false),
+        });
+        let before = self.inner.current.lock().replace(current.clone());
+        if let Some(before) = before {
+            before.phase.send_replace(Phase::Cancelled);
+        }
+        let inner = self.inner.clone();
+        self.inner.group.spawn_until_stop("migrate", async move {
+            inner.run(&current, start).await;
+            let moved = current.moved_blocks.load(Ordering::Relaxed);
+            let failed = current.failed.load(Ordering::Relaxed);
+            tracing::info!(migration = current.task, moved, failed, "all moved that can be");
+            current.completed.store(true, Ordering::Release);
+        });
+    }
+}
+
+impl Inner {
+    async fn run(&self, current: &Arc<Current>, start: StartMigrationInfo) {
+        let of = |infos: &[WorkerInfoMessage]| -> Vec<WorkerInfo> {
+            infos.iter().map(WorkerInfo::from).collect()
+        };
+        let (old, new) = (of(&start.old_hash_ring_workers), of(&start.new_hash_ring_workers));
+        let workers: HashMap<WorkerId, WorkerInfo> =
+            new.iter().map(|worker| (worker.id, worker.clone())).collect();
+        let (store, own) = (self.store.clone(), current.own);
+        let planned =
+            blocking(move || Ok(plan(&store, own, &Ring::new(old), &Ring::new(new)))).await;
+        let Ok(moves) = planned else { return };
+        let bytes: u64 = moves.iter().map(|one| one.bytes).sum();
+        current.total_blocks.store(moves.len() as i64, Ordering::Relaxed);
+        current.total_bytes.store(bytes as i64, Ordering::Relaxed);
+        tracing::info!(migration = current.task, blocks = moves.len(), bytes, "moving blocks");
+
+        let mut by_target: HashMap<WorkerId, Vec<Move>> = HashMap::new();
+        for one in moves {
+            by_target.entry(one.to[0]).or_default().push(one);
+        }
+        let targets = by_target.into_values().map(|moves| self.send_all(current, &workers, moves));
+        futures::future::join_all(targets).await;
+    }
+
+    /// Sends the blocks that have the same first choice.
+    async fn send_all(
+        &self,
+        current: &Arc<Current>,
+        workers: &HashMap<WorkerId, WorkerInfo>,
+        moves: Vec<Move>,
+    ) {
+        for batch in moves.chunks(ASKED) {
+            let Some(first) = workers.get(&batch[0].to[0]) else { return };
+            let ids: Vec<BlockId> = batch.iter().map(|one| one.block).collect();
+            let held = self.held(first, &ids).await;
+            let held = held.as_ref();
+            futures::stream::iter(batch)
+                .for_each_concurrent(AT_ONCE, |one| async move {
+                    if !current.may_go_on().await {
+                        return;
+                    }
+                    let moved = match held {
+                        Ok(held) => self.send(current, workers, one, held).await,
+                        Err(error) => Err(unavailable(error.to_string())),
+                    };
+                    current.note(one, moved);
+                })
+                .await;
+        }
+    }
+
+    /// Which of these blocks `worker` holds whole.
+    async fn held(&self, worker: &WorkerInfo, blocks: &[BlockId]) -> Result<HashMap<i64, i64>> {
+        let channel = self.peers.channel(&worker.address).await?;
+        let block_ids = blocks.iter().map(|id| id.0).collect();
+        let mut client = BlockWorkerClient::new(channel);
+        let asked = client.check_blocks(CheckBlocksRequest { block_ids, ..Default::default() });
+        let answer = tokio::time::timeout(ANSWER, asked).await;
+        let answer = answer.map_err(|_| unavailable("another worker does not answer"))?;
+        match answer {
+            Ok(answer) => Ok(answer.into_inner().block_cached_bytes),
+            Err(status) => {
+                self.peers.forget(&worker.address);
+                Err(Error::from(status).context(format!("worker {}", worker.address)))
+            }
+        }
+    }
+
+    /// Sends one block to its place; `held` is what the first choice holds.
+    async fn send(
+        &self,
+        current: &Current,
+        workers: &HashMap<WorkerId, WorkerInfo>,
+        one: &Move,
+        held: &HashMap<i64, i64>,
+    ) -> Result<Moved> {
+        let Some(block) = self.store.peek(one.block).filter(|block| block.is_whole()) else {
+            return Ok(Moved::Needless);
+        };
+        let held = held.contains_key(&one.block.0);
+        if !block.is_unpersisted() {
+            let Some(first) = workers.get(&one.to[0]).filter(|_| !held) else {
+                return Ok(Moved::Needless);
+            };
+            return self.push(current, first, &block).await.map(|()| Moved::Sent);
+        }
+        let mut last = unavailable("no worker takes it");
+        for (choice, id) in one.to.iter().enumerate() {
+            let Some(worker) = workers.get(id) else { continue };
+            let there = match choice {
+                0 => Ok(held),
+                _ => self.held(worker, &[one.block]).await.map(|held| !held.is_empty()),
+            };
+            let sent = match there {
+                // A copy that counts is there already: another one keeps their number.
+                Ok(true) => continue,
+                Ok(false) => self.push(current, worker, &block).await,
+                Err(error) => Err(error),
+            };
+            match sent {
+                Ok(()) => return self.give_up(&block, worker.id).await,
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    /// Removes the copy here of a block that was nowhere else, once the master knows of the other.
+    async fn give_up(&self, block: &Arc<Block>, to: WorkerId) -> Result<Moved> {
+        let request = v1::MovedBlocksRequest { block_ids: vec![block.id().0], to };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move { FileSystemClient::new(channel).moved_blocks(request).await }
+        });
+        let known = patiently(call).await?.block_ids;
+        if known.contains(&block.id().0) {
+            let (store, block) = (self.store.clone(), block.clone());
+            blocking(move || {
+                store.discard(&block);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(Moved::Sent)
+    }
+
+    /// Copies a block to `worker`, which has it durably when this returns.
+    async fn push(&self, current: &Current, worker: &WorkerInfo, block: &Arc<Block>) -> Result<()> {
+        let channel = self.peers.channel(&worker.address).await?;
+        let (messages, outbound) = tokio::sync::mpsc::channel(2);
+        let mut client = BlockWorkerClient::new(channel);
+        let stream = tokio_stream::wrappers::ReceiverStream::new(outbound);
+        let (fed, answer) = tokio::join!(self.feed(current, block, messages), async {
+            client.migrate_block(stream).await
+        });
+        let answer = match answer {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => {
+                self.peers.forget(&worker.address);
+                // What broke off here explains it better.
+                fed?;
+                return Err(Error::from(status).context(format!("worker {}", worker.address)));
+            }
+        };
+        if answer.success() {
+            return Ok(());
+        }
+        let text = format!("worker {}: {}", worker.address, answer.error_message());
+        Err(if answer.out_of_space() { resource_exhausted(text) } else { unavailable(text) })
+    }
+
+    /// Sends a block's bytes, verified, at the rate that blocks may move.
+    async fn feed(
+        &self,
+        current: &Current,
+        block: &Arc<Block>,
+        messages: tokio::sync::mpsc::Sender<MigrateBlockRequest>,
+    ) -> Result<()> {
+        let (opened, length) = (block.clone(), block.length());
+        let file = blocking(move || opened.open()).await?;
+        let command = MigrateBlockCommand {
+            block_id: Some(block.id().0),
+            block_length: Some(length as i64),
+            source_worker_id: Some(current.own),
+            task_id: Some(current.task.clone()),
+            version: Some(block.version().into()),
+            unpersisted: Some(block.is_unpersisted()),
+            page_sums: block.sums(),
+            page_size: Some(block.page_size() as i64),
+        };
+        let mut next = Some(Value::Command(command));
+        let mut position = 0;
+        loop {
+            let message = MigrateBlockRequest { value: next.take() };
+            match tokio::time::timeout(SILENCE, messages.send(message)).await {
+                Ok(Ok(())) => {}
+                // The other side has answered already: what it says counts.
+                Ok(Err(_)) => return Ok(()),
+                Err(_) => return Err(unavailable("another worker takes no more of a block")),
+            }
+            if position == length {
+                return Ok(());
+            }
+            let step = STEP.min(length - position);
+            self.rate.take(step).await;
+            let (block, file, from) = (block.clone(), file.clone(), position);
+            let data = blocking(move || {
+                let mut data = vec![0; step as usize];
+                block.read(&file, from, &mut data).map(|()| Bytes::from(data))
+            })
+            .await?;
+            position += step;
+            self.counts.moved_bytes.inc_by(step);
+            next = Some(Value::Chunk(Chunk { data: Some(data) }));
+        }
+    }
+}
+
+type WorkerInfoMessage = crate::core::proto::grpc::block::WorkerInfo;
+
+impl Current {
+    /// Waits while it is paused; false when it is over.
+    async fn may_go_on(&self) -> bool {
+        let mut phase = self.phase.subscribe();
+        match phase.wait_for(|phase| *phase != Phase::Paused).await {
+            Ok(phase) => *phase == Phase::Running,
+            Err(_) => false,
+        }
+    }
+
+    fn note(&self, one: &Move, moved: Result<Moved>) {
+        match moved {
+            Ok(Moved::Sent) => {
+                self.moved_blocks.fetch_add(1, Ordering::Relaxed);
+                self.moved_bytes.fetch_add(one.bytes as i64, Ordering::Relaxed);
+            }
+            Ok(Moved::Needless) => drop(self.skipped.fetch_add(1, Ordering::Relaxed)),
+            Err(error) => {
+                let usual = matches!(error.kind(), ErrorKind::ResourceExhausted);
+                if usual {
+                    tracing::debug!(block = %one.block, %error, "not moved");
+                } else {
+                    tracing::warn!(block = %one.block, %error, "not moved");
+                }
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// What is to move from here, the latest used first.
+fn plan(store: &BlockStore, own: WorkerId, old: &Ring, new: &Ring) -> Vec<Move> {
+    let stays = new.workers().iter().any(|worker| worker.id == own);
+    let mut moves: Vec<(u64, Move)> = Vec::new();
+    for block in store.blocks() {
+        let unpersisted = block.is_unpersisted();
+        // What is nowhere else has its place in the journal, not on the ring.
+        if !block.is_whole() || (unpersisted && stays) {
+            continue;
+        }
+        let to = match unpersisted {
+            true => {
+                let owners = new.owners(block.id(), TRIES, |_| false);
+                owners.into_iter().map(|worker| worker.id).collect()
+            }
+            false => place(block.id(), own, old, new).into_iter().collect::<Vec<_>>(),
+        };
+        if !to.is_empty() {
+            let one = Move { block: block.id(), bytes: block.length(), to };
+            moves.push((block.accessed(), one));
+        }
+    }
+    moves.sort_by_key(|(accessed, _)| std::cmp::Reverse(*accessed));
+    moves.into_iter().map(|(_, one)| one).collect()
+}
+
+/// Who takes the place that `own` has among the owners of a block: nobody where it keeps it. A block
+/// that was not its own goes to the first owner.
+fn place(block: BlockId, own: WorkerId, old: &Ring, new: &Ring) -> Option<WorkerId> {
+    let before = old.owners(block, PLACES, |_| false);
+    let rank = before.iter().position(|worker| worker.id == own).unwrap_or(0);
+    let after = new.owners(block, PLACES, |_| false);
+    let next = after.get(rank).or(after.first())?;
+    (next.id != own).then_some(next.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::WorkerAddress;
+
+    fn ring(ids: impl IntoIterator<Item = WorkerId>) -> Ring {
+        Ring::new(ids.into_iter().map(|id| {
+            let address = WorkerAddress { host: format!("w{id}"), ..Default::default() };
+            WorkerInfo { id, address, virtual_nodes: 500, live: true, ..Default::default() }
+        }))
+    }
+
+    #[test]
+    fn only_what_belongs_to_the_newcomer_moves_and_only_once() {
+        let (old, new) = (ring(1..=3), ring(1..=4));
+        let mut moved = 0;
+        for block in (0..3000).map(BlockId) {
+            let owner = old.owner(block).unwrap().id;
+            let to = place(block, owner, &old, &new);
+            assert_eq!(to, new.owner(block).map(|w| w.id).filter(|&id| id != owner));
+            if let Some(to) = to {
+                assert_eq!(to, 4);
+                moved += 1;
+            }
+        }
+        assert!((600..900).contains(&moved), "{moved} of 3000 blocks moved");
+    }
+
+    #[test]
+    fn what_a_leaving_worker_holds_goes_to_whoever_follows_it() {
+        let (old, new) = (ring(1..=4), ring(1..=3));
+        for block in (0..500).map(BlockId) {
+            let owners = old.owners(block, 2, |_| false);
+            if owners[0].id == 4 {
+                assert_eq!(place(block, 4, &old, &new), Some(owners[1].id));
+            } else {
+                assert_eq!(place(block, owners[0].id, &old, &new), None, "others keep theirs");
+            }
+        }
+    }
+}

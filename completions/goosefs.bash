@@ -226,11 +226,26 @@ _goosefs() {
             goosefs__subcmd__fsadmin,backup)
                 cmd="goosefs__subcmd__fsadmin__subcmd__backup"
                 ;;
+            goosefs__subcmd__fsadmin,decommission)
+                cmd="goosefs__subcmd__fsadmin__subcmd__decommission"
+                ;;
+            goosefs__subcmd__fsadmin,forget-worker)
+                cmd="goosefs__subcmd__fsadmin__subcmd__forget__subcmd__worker"
+                ;;
             goosefs__subcmd__fsadmin,journal)
                 cmd="goosefs__subcmd__fsadmin__subcmd__journal"
                 ;;
+            goosefs__subcmd__fsadmin,migrate)
+                cmd="goosefs__subcmd__fsadmin__subcmd__migrate"
+                ;;
+            goosefs__subcmd__fsadmin,recommission)
+                cmd="goosefs__subcmd__fsadmin__subcmd__recommission"
+                ;;
             goosefs__subcmd__fsadmin,report)
                 cmd="goosefs__subcmd__fsadmin__subcmd__report"
+                ;;
+            goosefs__subcmd__fsadmin,update-worker)
+                cmd="goosefs__subcmd__fsadmin__subcmd__update__subcmd__worker"
                 ;;
             goosefs__subcmd__fsadmin__subcmd__journal,quorum)
                 cmd="goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum"
@@ -246,6 +261,18 @@ _goosefs() {
                 ;;
             goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum,remove)
                 cmd="goosefs__subcmd__fsadmin__subcmd__journal__subcmd__quorum__subcmd__remove"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__migrate,cancel)
+                cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__cancel"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__migrate,pause)
+                cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__pause"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__migrate,start)
+                cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__start"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__migrate,status)
+                cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__status"
                 ;;
             goosefs__subcmd__fuse,mount)
                 cmd="goosefs__subcmd__fuse__subcmd__mount"
@@ -1891,7 +1918,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fsadmin)
-            opts="-o -D -h -V --output --config --help --version report journal backup"
+            opts="-o -D -h -V --output --config --help --version report journal backup decommission recommission forget-worker update-worker migrate"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1922,6 +1949,70 @@ _goosefs() {
             ;;
         goosefs__subcmd__fsadmin__subcmd__backup)
             opts="-o -D -h -V --local --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__decommission)
+            opts="-o -D -h -V --detach --timeout --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__forget__subcmd__worker)
+            opts="-o -D -h -V --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2130,13 +2221,231 @@ _goosefs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        goosefs__subcmd__fsadmin__subcmd__report)
-            opts="-o -D -h -V --output --config --help --version summary capacity ufs metrics"
+        goosefs__subcmd__fsadmin__subcmd__migrate)
+            opts="-o -D -h -V --output --config --help --version start pause cancel status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__cancel)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__pause)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__start)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__status)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__recommission)
+            opts="-o -D -h -V --warming --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__report)
+            opts="-o -D -h -V --output --config --help --version summary capacity ufs metrics migration"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__update__subcmd__worker)
+            opts="-o -D -h -V --forbid-write --virtual-nodes --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --forbid-write)
+                    COMPREPLY=($(compgen -W "true false" -- "${cur}"))
+                    return 0
+                    ;;
+                --virtual-nodes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0

@@ -605,15 +605,20 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_sub
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -f -a "report" -d 'Report on the cluster, its capacity, its under stores or its metrics'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -f -a "journal" -d 'Look after the journal'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup" -f -a "backup" -d 'Back up the masters\' state'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "report" -d 'Report on the cluster, its capacity, its under stores or its metrics'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "journal" -d 'Look after the journal'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "backup" -d 'Back up the masters\' state'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "decommission" -d 'Have workers give away what they hold, and leave'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "recommission" -d 'Take workers back that were told to leave, or in before they are warm'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "forget-worker" -d 'Forget lost workers for good'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "update-worker" -d 'Change what a worker takes: writes, and its share of blocks'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "migrate" -d 'Move blocks to the workers they belong to'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -634,6 +639,46 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -l local -d 'The directory is one of the primary\'s host'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -l timeout -d 'How long to wait; they go on draining after that' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -l detach -d 'Do not wait until they have drained'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from recommission" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from recommission" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from recommission" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from recommission" -l warming -d 'All that warm up, as warm as they are'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from recommission" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from recommission" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -l forbid-write -d 'Whether it takes no new data that is nowhere else' -r -f -a "true\t''
+false\t''"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -l virtual-nodes -d 'Points on the ring: more points, more blocks' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "start" -d 'Begin now, or go on after a pause'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "pause" -d 'Hold the migration under way'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "cancel" -d 'End the migration under way; what has moved has moved'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "status" -d 'Show how far it is'
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F

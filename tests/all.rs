@@ -8,6 +8,7 @@ mod client;
 mod conf;
 mod crash;
 mod disk;
+mod elastic;
 mod faults;
 mod fs;
 mod fuse;

@@ -2,6 +2,7 @@
 
 use super::{eventually, goosefs};
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -124,6 +125,32 @@ impl Node {
         self.child.as_ref().expect("it runs").id()
     }
 
+    /// Whether it has been started and not ended by us since.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// The value of a property it was given.
+    fn property(&self, key: &str) -> Option<&str> {
+        let prefix = format!("-D{key}=");
+        self.args.iter().rev().find_map(|arg| arg.strip_prefix(&prefix))
+    }
+
+    /// A worker's counter, as its own page tells it now.
+    pub fn counter(&self, name: &str) -> u64 {
+        let port = self.property("worker.web.port").expect("it has a page");
+        let host = self.property("worker.bind.host").or(self.property("worker.hostname"));
+        let host = host.filter(|host| *host != "0.0.0.0").unwrap_or("127.0.0.1");
+        let page = http_get(&format!("{host}:{port}"), "/metrics");
+        let total = format!("{name}_total ");
+        let plain = format!("{name} ");
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(&total).or_else(|| line.strip_prefix(&plain)));
+        let text = line.unwrap_or_else(|| panic!("no {name} in {page}"));
+        text.trim().parse().expect("a counter is a whole number")
+    }
+
     /// Its directory.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -142,4 +169,14 @@ impl Node {
         let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
         assert!(status.success(), "kill {signal} {pid}");
     }
+}
+
+/// The answer to a plain HTTP request, with its header.
+fn http_get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the page is served");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }

@@ -1,0 +1,220 @@
+//! Workers that come and go: blocks move with them, reads go on, and nothing is lost.
+
+use crate::cluster::{Cluster, Node, eventually};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// A cluster of `workers`, each on a host of its own, with `count` files below `/data`.
+fn cluster(workers: usize, count: usize) -> Cluster {
+    let mut cluster = Cluster::setup()
+        .workers(0)
+        .set("master.migration.delay", "200ms")
+        .set("worker.block.heartbeat.interval", "100ms")
+        .set("user.file.writetype.default", "MUST_CACHE")
+        .set("user.short.circuit.enabled", "false")
+        .start();
+    let data = cluster.root_ufs().join("data");
+    fs::create_dir_all(&data).unwrap();
+    (0..count).for_each(|i| fs::write(data.join(i.to_string()), content(i)).unwrap());
+    (0..workers).for_each(|_| add_worker(&mut cluster, &[]));
+    cluster.wait_for_workers();
+    cluster
+}
+
+fn add_worker(cluster: &mut Cluster, own: &[(&str, &str)]) {
+    let host = format!("127.0.0.{}", cluster.workers.len() + 2);
+    let mut all = vec![("worker.hostname", host.as_str()), ("worker.bind.host", "0.0.0.0")];
+    all.extend(own);
+    cluster.add_worker(&all);
+}
+
+fn content(i: usize) -> Vec<u8> {
+    (0..20_000 + i).map(|byte| (byte * 31 + i) as u8).collect()
+}
+
+fn json(cluster: &Cluster, args: &[&str]) -> Value {
+    serde_json::from_str(&cluster.ok(args)).unwrap()
+}
+
+/// What the master says of the worker that `node` is.
+fn worker_of(cluster: &Cluster, node: &Node) -> Value {
+    let report = json(cluster, &["fsadmin", "-o", "json", "report", "capacity"]);
+    let port = format!(":{}", node.port);
+    let workers = report["workers"].as_array().unwrap();
+    let found = workers.iter().find(|w| w["address"].as_str().unwrap().ends_with(&port));
+    found.cloned().unwrap_or(Value::Null)
+}
+
+fn wait_for_state(cluster: &Cluster, index: usize, state: &str) {
+    eventually(&format!("worker {index} is {state}"), || {
+        (worker_of(cluster, &cluster.workers[index])["state"] == state).then_some(())
+    });
+}
+
+/// One counter of a worker, as its own page tells it.
+fn counter(cluster: &Cluster, index: usize, name: &str) -> u64 {
+    cluster.workers[index].counter(name)
+}
+
+fn filled(cluster: &Cluster) -> u64 {
+    let workers = 0..cluster.workers.len();
+    workers
+        .filter(|&index| cluster.workers[index].is_running())
+        .map(|index| counter(cluster, index, "goosefs_worker_filled_bytes"))
+        .sum()
+}
+
+fn read_all(cluster: &Cluster, count: usize) {
+    let copy = cluster.dir().join("copy");
+    fs::remove_dir_all(&copy).ok();
+    cluster.ok(&["fs", "copyToLocal", "-R", "/data", copy.to_str().unwrap()]);
+    (0..count).for_each(|i| assert_eq!(read(&copy, i), content(i), "file {i}"));
+}
+
+fn read(copy: &Path, i: usize) -> Vec<u8> {
+    let inner = copy.join("data").join(i.to_string());
+    fs::read(&inner).or_else(|_| fs::read(copy.join(i.to_string()))).unwrap()
+}
+
+#[test]
+fn a_new_worker_is_warm_before_it_is_asked_and_no_more_moves_than_must() {
+    let mut cluster = cluster(2, 120);
+    cluster.ok(&["load", "/data"]);
+    read_all(&cluster, 120);
+    let before = filled(&cluster);
+    add_worker(&mut cluster, &[]);
+    eventually("the newcomer warms up, and is taken in", || {
+        cluster.master.log_text().contains("state=\"WARMING_UP\"").then_some(())
+    });
+    wait_for_state(&cluster, 2, "LIVE");
+    let moved: u64 = (0..2).map(|i| counter(&cluster, i, "goosefs_worker_moved_bytes")).sum();
+    let here = worker_of(&cluster, &cluster.workers[2])["usedBytes"].as_u64().unwrap();
+    let all: u64 = (0..120).map(|i| content(i).len() as u64).sum();
+    assert!(here > all / 6 && here < all / 2, "{here} of {all} bytes");
+    assert!(moved <= here * 12 / 10, "{moved} bytes moved for {here}");
+    read_all(&cluster, 120);
+    assert!(counter(&cluster, 2, "goosefs_worker_read_bytes") > 0, "nobody asked the newcomer");
+    assert_eq!(filled(&cluster), before, "something was fetched again");
+}
+
+#[test]
+fn a_worker_that_leaves_takes_nothing_with_it() {
+    let mut cluster = cluster(3, 60);
+    cluster.ok(&["load", "/data"]);
+    let local = cluster.dir().join("only");
+    for i in 0..20 {
+        fs::write(&local, content(i)).unwrap();
+        cluster.ok(&["fs", "copyFromLocal", local.to_str().unwrap(), &format!("/only-{i}")]);
+    }
+    let name = worker_of(&cluster, &cluster.workers[0])["address"].as_str().unwrap().to_string();
+    let held = worker_of(&cluster, &cluster.workers[0]);
+    let before = filled(&cluster);
+    let said = cluster.ok(&["fsadmin", "decommission", &name]);
+    assert!(said.contains("has drained"), "{said}");
+    assert_eq!(worker_of(&cluster, &cluster.workers[0])["persistUsedBytes"], 0, "had {held}");
+    // What it filled counted in its own process: not any more.
+    let gone = counter(&cluster, 0, "goosefs_worker_filled_bytes");
+    cluster.workers[0].kill();
+    for i in 0..20 {
+        fs::remove_file(&local).ok();
+        cluster.ok(&["fs", "copyToLocal", &format!("/only-{i}"), local.to_str().unwrap()]);
+        assert_eq!(fs::read(&local).unwrap(), content(i), "file {i}");
+    }
+    read_all(&cluster, 60);
+    assert_eq!(filled(&cluster), before - gone, "something was fetched again");
+
+    let last = cluster.fails(&["fsadmin", "decommission", "127.0.0.9"]);
+    assert!(last.contains("no such worker"), "{last}");
+    cluster.workers[0].start();
+    wait_for_state(&cluster, 0, "LIVE");
+}
+
+#[test]
+fn the_last_worker_cannot_leave() {
+    let cluster = cluster(1, 1);
+    let error = cluster.fails(&["fsadmin", "decommission", "127.0.0.2"]);
+    assert!(error.contains("last worker") && error.contains("start another"), "{error}");
+}
+
+#[test]
+fn a_worker_that_is_told_to_stop_gives_away_what_it_holds_first() {
+    let mut cluster = cluster(1, 0);
+    add_worker(&mut cluster, &[("worker.stop.drain", "50s")]);
+    cluster.wait_for_workers();
+    let local = cluster.dir().join("only");
+    for i in 0..20 {
+        fs::write(&local, content(i)).unwrap();
+        cluster.ok(&["fs", "copyFromLocal", local.to_str().unwrap(), &format!("/only-{i}")]);
+    }
+    let held = worker_of(&cluster, &cluster.workers[1])["persistUsedBytes"].as_u64().unwrap();
+    assert!(held > 0, "nothing was written there");
+    assert!(cluster.workers[1].stop(), "{}", cluster.workers[1].log_text());
+    for i in 0..20 {
+        fs::remove_file(&local).ok();
+        cluster.ok(&["fs", "copyToLocal", &format!("/only-{i}"), local.to_str().unwrap()]);
+        assert_eq!(fs::read(&local).unwrap(), content(i), "file {i}");
+    }
+    cluster.workers[1].start();
+    wait_for_state(&cluster, 1, "LIVE");
+}
+
+#[test]
+fn moving_goes_on_after_the_master_and_a_worker_are_killed() {
+    let mut cluster = cluster(3, 40);
+    cluster.ok(&["load", "/data"]);
+    let local = cluster.dir().join("only");
+    for i in 0..30 {
+        fs::write(&local, content(i)).unwrap();
+        cluster.ok(&["fs", "copyFromLocal", local.to_str().unwrap(), &format!("/only-{i}")]);
+    }
+    cluster.ok(&["fsadmin", "decommission", "127.0.0.2", "--detach"]);
+    eventually("blocks begin to move", || {
+        cluster.master.log_text().contains("blocks begin to move").then_some(())
+    });
+    cluster.master.kill();
+    cluster.workers[1].kill();
+    cluster.master.start();
+    cluster.workers[1].start();
+    wait_for_state(&cluster, 0, "DRAINED");
+    cluster.workers[0].kill();
+    for i in 0..30 {
+        fs::remove_file(&local).ok();
+        cluster.ok(&["fs", "copyToLocal", &format!("/only-{i}"), local.to_str().unwrap()]);
+        assert_eq!(fs::read(&local).unwrap(), content(i), "file {i}");
+    }
+    read_all(&cluster, 40);
+}
+
+#[test]
+fn a_migration_can_be_held_ended_and_cut_short() {
+    let mut cluster = cluster(1, 80);
+    cluster.ok(&["load", "/data"]);
+    cluster.workers[0].set("worker.migration.bandwidth", "20KB");
+    cluster.workers[0].kill();
+    cluster.workers[0].start();
+    wait_for_state(&cluster, 0, "LIVE");
+    add_worker(&mut cluster, &[]);
+    wait_for_state(&cluster, 1, "WARMING_UP");
+    let status = || json(&cluster, &["fsadmin", "-o", "json", "report", "migration"]);
+    eventually("blocks move, slowly", || {
+        let migration = cluster.run(&["fsadmin", "report", "migration"]);
+        (migration.status.success() && status()["movedBlocks"].as_i64() > Some(0)).then_some(())
+    });
+    cluster.ok(&["fsadmin", "migrate", "pause"]);
+    assert_eq!(status()["status"], "PAUSED");
+    cluster.ok(&["fsadmin", "migrate", "start"]);
+    assert_eq!(status()["status"], "RUNNING");
+    read_all(&cluster, 80);
+    cluster.ok(&["fsadmin", "migrate", "cancel"]);
+    assert_eq!(status()["status"], "CANCELLED");
+    assert_eq!(worker_of(&cluster, &cluster.workers[1])["state"], "WARMING_UP");
+    let said = cluster.ok(&["fsadmin", "recommission", "--warming"]);
+    assert!(said.contains("1 workers are active"), "{said}");
+    wait_for_state(&cluster, 1, "LIVE");
+    // What did not move is copied when it is asked for, not fetched again.
+    let before = filled(&cluster);
+    read_all(&cluster, 80);
+    assert_eq!(filled(&cluster), before, "something was fetched again");
+    assert!(counter(&cluster, 1, "goosefs_worker_copied_bytes") > 0);
+}

@@ -461,7 +461,7 @@ mod tests {
     fn only_what_belongs_to_the_newcomer_moves_and_only_once() {
         let (old, new) = (ring(1..=3), ring(1..=4));
         let mut moved = 0;
-        for block in (0..3000).map(BlockId) {
+        for block in (1..3001).map(|id| BlockId(id << 24)) {
             let owner = old.owner(block).unwrap().id;
             let to = place(block, owner, &old, &new);
             assert_eq!(to, new.owner(block).map(|w| w.id).filter(|&id| id != owner));
@@ -474,14 +474,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_leaving_worker_holds_goes_to_whoever_follows_it() {
+    fn what_a_leaving_worker_holds_goes_to_its_next_owners() {
         let (old, new) = (ring(1..=4), ring(1..=3));
-        for block in (0..500).map(BlockId) {
-            let owners = old.owners(block, 2, |_| false);
-            if owners[0].id == 4 {
-                assert_eq!(place(block, 4, &old, &new), Some(owners[1].id));
+        for block in (1..500).map(|id| BlockId(id << 24)) {
+            let owner = old.owner(block).unwrap().id;
+            let to = place(block, owner, &old, &new);
+            if owner == 4 {
+                assert_eq!(to, new.owner(block).map(|worker| worker.id));
             } else {
-                assert_eq!(place(block, owners[0].id, &old, &new), None, "others keep theirs");
+                assert_eq!(to, None, "others keep theirs");
             }
         }
     }

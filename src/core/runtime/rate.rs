@@ -67,11 +67,11 @@ mod tests {
     fn what_passes_is_what_the_rate_allows() {
         let start = Instant::now();
         let mut state = State { bytes_per_second: 1000, paid: start };
-        assert_eq!(state.take(500, start), Duration::from_millis(400), "some credit at first");
-        assert_eq!(state.take(1000, start), Duration::from_millis(1400));
+        assert_eq!(state.take(500, start), Duration::from_millis(500));
+        assert_eq!(state.take(1000, start), Duration::from_millis(1500));
         let later = start + Duration::from_secs(60);
         assert_eq!(state.take(100, later), Duration::ZERO);
-        assert_eq!(state.take(1000, later), Duration::from_secs(1), "an idle minute buys nothing");
+        assert_eq!(state.take(1000, later), Duration::from_secs(1), "an idle minute buys little");
         state.bytes_per_second = 0;
         assert_eq!(state.take(1 << 40, later), Duration::ZERO);
     }

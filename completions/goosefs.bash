@@ -238,6 +238,9 @@ _goosefs() {
             goosefs__subcmd__fsadmin,migrate)
                 cmd="goosefs__subcmd__fsadmin__subcmd__migrate"
                 ;;
+            goosefs__subcmd__fsadmin,ratelimit)
+                cmd="goosefs__subcmd__fsadmin__subcmd__ratelimit"
+                ;;
             goosefs__subcmd__fsadmin,recommission)
                 cmd="goosefs__subcmd__fsadmin__subcmd__recommission"
                 ;;
@@ -288,6 +291,15 @@ _goosefs() {
                 ;;
             goosefs__subcmd__job,ls)
                 cmd="goosefs__subcmd__job__subcmd__ls"
+                ;;
+            goosefs__subcmd__job,pause)
+                cmd="goosefs__subcmd__job__subcmd__pause"
+                ;;
+            goosefs__subcmd__job,resume)
+                cmd="goosefs__subcmd__job__subcmd__resume"
+                ;;
+            goosefs__subcmd__job,retry)
+                cmd="goosefs__subcmd__job__subcmd__retry"
                 ;;
             goosefs__subcmd__job,stat)
                 cmd="goosefs__subcmd__job__subcmd__stat"
@@ -1278,7 +1290,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fs__subcmd__load)
-            opts="-o -D -h -V --replication --replicas --metadata-only --detach --progress --output --config --help --version"
+            opts="-o -D -h -V --replication --replicas --metadata-only --verify --partial-listing --bandwidth --include --exclude --detach --progress --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1289,6 +1301,18 @@ _goosefs() {
                     return 0
                     ;;
                 --replication)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1918,7 +1942,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fsadmin)
-            opts="-o -D -h -V --output --config --help --version report journal backup decommission recommission forget-worker update-worker migrate"
+            opts="-o -D -h -V --output --config --help --version report journal backup decommission recommission forget-worker update-worker migrate ratelimit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2371,6 +2395,36 @@ _goosefs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        goosefs__subcmd__fsadmin__subcmd__ratelimit)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         goosefs__subcmd__fsadmin__subcmd__recommission)
             opts="-o -D -h -V --warming --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2592,7 +2646,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__job)
-            opts="-o -D -h -V --output --config --help --version ls stat cancel"
+            opts="-o -D -h -V --output --config --help --version ls pause resume retry stat cancel"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2681,6 +2735,96 @@ _goosefs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        goosefs__subcmd__job__subcmd__pause)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__job__subcmd__resume)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__job__subcmd__retry)
+            opts="-o -D -h -V --detach --progress --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         goosefs__subcmd__job__subcmd__stat)
             opts="-f -o -D -h -V --follow --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2712,7 +2856,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__load)
-            opts="-o -D -h -V --replication --replicas --metadata-only --detach --progress --output --config --help --version"
+            opts="-o -D -h -V --replication --replicas --metadata-only --verify --partial-listing --bandwidth --include --exclude --detach --progress --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2723,6 +2867,18 @@ _goosefs() {
                     return 0
                     ;;
                 --replication)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

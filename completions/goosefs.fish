@@ -291,11 +291,16 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from leader" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from leader" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l replicas -l replication -d 'Copies of each block to hold' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l include -d 'Only files whose path below PATH matches, as \'*.parquet\' or \'day=2026-*/part-*\'; may be given several times' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l exclude -d 'But no files that match, and nothing below directories that do' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l metadata-only -d 'Bring only metadata into the tree'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l verify -d 'Read every block again once it is there: its pages against their checksums, its object against the version that was listed'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l partial-listing -d 'Start before the listing is complete, as a load always does'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l progress -d 'Follow the job until it ends, as without it'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help'
@@ -568,30 +573,58 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l replicas -l replication -d 'Copies of each block to hold' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l include -d 'Only files whose path below PATH matches, as \'*.parquet\' or \'day=2026-*/part-*\'; may be given several times' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l exclude -d 'But no files that match, and nothing below directories that do' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l metadata-only -d 'Bring only metadata into the tree'
+complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l verify -d 'Read every block again once it is there: its pages against their checksums, its object against the version that was listed'
+complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l partial-listing -d 'Start before the listing is complete, as a load always does'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l progress -d 'Follow the job until it ends, as without it'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -f -a "ls" -d 'List the jobs the master remembers'
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -f -a "stat" -d 'Show a job, with what failed'
-complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls stat cancel" -f -a "cancel" -d 'End jobs; what they have done stays'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -f -a "ls" -d 'List the jobs the master remembers'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -f -a "pause" -d 'Stop jobs until they are resumed, also over restarts of the masters'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -f -a "resume" -d 'Have paused jobs go on where they were'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -f -a "retry" -d 'Run jobs that have ended once more, for what failed'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -f -a "stat" -d 'Show a job, with what failed'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -f -a "cancel" -d 'End jobs; what they have done stays'
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from ls" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from ls" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from ls" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from ls" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from ls" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from pause" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from pause" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from pause" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from pause" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from pause" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from resume" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from resume" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from resume" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from resume" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from resume" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from retry" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from retry" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from retry" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from retry" -l detach -d 'Submit the job and do not wait for its end'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from retry" -l progress -d 'Follow the job until it ends, as without it'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from retry" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from retry" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from stat" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from stat" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -605,20 +638,21 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_sub
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and __fish_seen_subcommand_from cancel" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "report" -d 'Report on the cluster, its capacity, its under stores or its metrics'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "journal" -d 'Look after the journal'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "backup" -d 'Back up the masters\' state'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "decommission" -d 'Have workers give away what they hold, and leave'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "recommission" -d 'Take workers back that were told to leave, or in before they are warm'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "forget-worker" -d 'Forget lost workers for good'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "update-worker" -d 'Change what a worker takes: writes, and its share of blocks'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate" -f -a "migrate" -d 'Move blocks to the workers they belong to'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "report" -d 'Report on the cluster, its capacity, its under stores or its metrics'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "journal" -d 'Look after the journal'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "backup" -d 'Back up the masters\' state'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "decommission" -d 'Have workers give away what they hold, and leave'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "recommission" -d 'Take workers back that were told to leave, or in before they are warm'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "forget-worker" -d 'Forget lost workers for good'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "update-worker" -d 'Change what a worker takes: writes, and its share of blocks'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "migrate" -d 'Move blocks to the workers they belong to'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate ratelimit" -f -a "ratelimit" -d 'Show or set the bytes a second between all workers and the under stores'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from report" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -679,6 +713,12 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "pause" -d 'Hold the migration under way'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "cancel" -d 'End the migration under way; what has moved has moved'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "status" -d 'Show how far it is'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F

@@ -218,3 +218,70 @@ fn a_migration_can_be_held_ended_and_cut_short() {
     assert_eq!(filled(&cluster), before, "something was fetched again");
     assert!(counter(&cluster, 1, "goosefs_worker_copied_bytes") > 0);
 }
+
+#[test]
+fn all_workers_together_keep_to_the_bound_of_their_under_stores() {
+    let cluster = cluster(2, 50);
+    assert!(cluster.ok(&["fsadmin", "ratelimit"]).contains("without a bound"));
+    let said = cluster.ok(&["fsadmin", "ratelimit", "400KB"]);
+    assert!(said.contains("400KB a second"), "{said}");
+    for index in 0..2 {
+        eventually("each worker hears of its half", || {
+            let rate = counter(&cluster, index, "goosefs_worker_ufs_rate_bytes");
+            (rate == 200 << 10).then_some(())
+        });
+    }
+    let start = std::time::Instant::now();
+    cluster.ok(&["load", "/data"]);
+    let took = start.elapsed().as_secs_f64();
+    let bytes: usize = (0..50).map(|i| content(i).len()).sum();
+    let ideal = bytes as f64 / (400.0 * 1024.0);
+    assert!(took > 0.8 * ideal, "{took} s for {ideal}");
+    cluster.ok(&["fsadmin", "ratelimit", "0"]);
+    read_all(&cluster, 50);
+}
+
+#[test]
+fn schedulers_are_told_where_data_belongs() {
+    let cluster = cluster(2, 50);
+    cluster.ok(&["load", "/data"]);
+    let port = cluster.master.property("master.web.port").unwrap();
+    let get = |path: &str| {
+        let path = format!("/api/v1/locations?path={path}");
+        crate::cluster::http_get(&format!("127.0.0.1:{port}"), &path)
+    };
+    let body = |answer: &str| -> Value {
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    };
+    let all = body(&get("/data"));
+    assert_eq!((&all["files"], &all["complete"]), (&50.into(), &true.into()));
+    let hosts = all["hosts"].as_array().unwrap();
+    let told: u64 = hosts.iter().map(|host| host["bytes"].as_u64().unwrap()).sum();
+    assert_eq!((hosts.len(), told), (2, all["length"].as_u64().unwrap()));
+    for host in hosts {
+        let address = format!("{}:{}", host["host"].as_str().unwrap(), host["port"]);
+        let report = json(&cluster, &["fsadmin", "-o", "json", "report", "capacity"]);
+        let worker =
+            report["workers"].as_array().unwrap().iter().find(|w| w["address"] == *address);
+        assert_eq!(worker.unwrap()["usedBytes"], host["bytes"]);
+    }
+    assert!(get("/nope").starts_with("HTTP/1.1 404"));
+    assert!(get("nope").starts_with("HTTP/1.1 400"));
+}
+
+#[test]
+fn many_readers_of_one_cold_file_fetch_it_once() {
+    let cluster = cluster(2, 0);
+    let data: Vec<u8> = (0..24 << 20).map(|i: u32| (i ^ (i >> 11)) as u8).collect();
+    fs::write(cluster.root_ufs().join("large"), &data).unwrap();
+    let readers: Vec<_> = (0..16)
+        .map(|_| {
+            let mut command = cluster.command(&["fs", "cat", "/large"]);
+            std::thread::spawn(move || command.output().unwrap().stdout)
+        })
+        .collect();
+    for reader in readers {
+        assert!(reader.join().unwrap() == data, "other bytes came");
+    }
+    assert_eq!(filled(&cluster), data.len() as u64);
+}

@@ -110,6 +110,29 @@ impl FileSystem {
         .await
     }
 
+    /// Bytes a second that all workers together may exchange with under stores; 0 for no bound.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn ufs_rate(&self) -> Result<u64> {
+        let call = self.manager(|mut manager| async move {
+            manager.get_cluster_rate_limit(GetClusterRateLimitPRequest {}).await
+        });
+        call.await.map(|answer| answer.rate_limit() as u64)
+    }
+
+    /// Sets that bound.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn set_ufs_rate(&self, bytes_per_second: u64) -> Result<()> {
+        let rate_limit = Some(bytes_per_second as f64);
+        let call = self.manager(|mut manager| async move {
+            manager.update_cluster_rate_limit(UpdateClusterRateLimitPRequest { rate_limit }).await
+        });
+        call.await.map(drop)
+    }
+
     /// Makes all workers active that warm up, as warm as they are; how many.
     ///
     /// # Errors

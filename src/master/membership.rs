@@ -28,6 +28,8 @@ use std::time::Instant;
 
 /// The record of the capacity that a worker with the usual number of points has.
 const REFERENCE: &[u8] = b"capacity";
+/// The record of the bytes a second that all workers together may exchange with under stores.
+const RATE: &[u8] = b"rate";
 /// Points on the ring: fewer spread badly, more cost every client memory.
 const POINTS: (u32, u32) = (100, 50_000);
 /// Changes of capacity that are not worth moving blocks for, as a share.
@@ -154,9 +156,40 @@ impl Membership {
     }
 
     fn reference(&self) -> Result<Option<u64>> {
-        let value = self.inner.files.record(TABLE, REFERENCE)?;
+        self.number(REFERENCE)
+    }
+
+    /// A number of the journal; none for 0.
+    fn number(&self, key: &[u8]) -> Result<Option<u64>> {
+        let value = self.inner.files.record(TABLE, key)?;
         let bytes = value.and_then(|value| <[u8; 8]>::try_from(value).ok());
         Ok(bytes.map(u64::from_le_bytes).filter(|&bytes| bytes > 0))
+    }
+
+    /// Bytes a second that all workers together may exchange with under stores; none for no bound.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn rate(&self) -> Result<Option<u64>> {
+        self.number(RATE)
+    }
+
+    /// Sets that bound; 0 for none. Workers hear of it with their next heartbeat.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn set_rate(&self, bytes_per_second: u64) -> Result<()> {
+        let value = bytes_per_second.to_le_bytes().to_vec();
+        self.inner.files.put_record(TABLE, RATE, value).await
+    }
+
+    /// One worker's share of that bound.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn rate_share(&self) -> Result<Option<f64>> {
+        let live = self.inner.workers.totals().live.max(1);
+        Ok(self.rate()?.map(|rate| rate as f64 / live as f64))
     }
 
     fn record(&self, id: WorkerId) -> Result<Option<WorkerRecord>> {

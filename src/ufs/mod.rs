@@ -14,8 +14,11 @@ mod http;
 mod limit;
 mod local;
 mod opendal;
+mod paced;
 mod s3;
 mod web;
+
+pub use paced::paced;
 
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument, unavailable};
 use async_trait::async_trait;

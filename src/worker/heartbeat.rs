@@ -15,7 +15,7 @@ use super::store::BlockStore;
 use super::write::Intake;
 use crate::core::config::Config;
 use crate::core::error::{Error, Result, failed_precondition, unavailable};
-use crate::core::metrics::Metrics;
+use crate::core::metrics::{Metrics, names};
 use crate::core::model::{BlockId, FileId, Locality, WorkerAddress, WorkerId};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
@@ -29,6 +29,7 @@ use crate::core::proto::grpc::{
 use crate::core::proto::v1;
 use crate::core::proto::v1::file_system_client::FileSystemClient;
 use crate::core::rpc::Primary;
+use crate::core::runtime::Rate;
 use parking_lot::Mutex;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -60,6 +61,9 @@ pub struct Heartbeat {
     peers: Arc<Peers>,
     migrator: Migrator,
     intake: Arc<Intake>,
+    ufs_rate: Rate,
+    /// This worker's own bound on that.
+    ufs_rate_own: u64,
     /// Whether the master says that all has been given away.
     drained: AtomicBool,
     /// Held by whoever talks to the master of this worker's life; true once it has said farewell.
@@ -85,18 +89,22 @@ pub struct Obedient {
     pub migrator: Migrator,
     /// What clients write.
     pub intake: Arc<Intake>,
+    /// At which bytes pass between here and the under stores.
+    pub ufs_rate: Rate,
 }
 
 impl Heartbeat {
     /// Says nothing yet.
     pub fn new(config: &Config, address: WorkerAddress, parts: Obedient) -> Self {
-        let Obedient { store, identity, metrics, peers, migrator, intake } = parts;
+        let Obedient { store, identity, metrics, peers, migrator, intake, ufs_rate } = parts;
         let locality = Locality { zone: config.node.zone.clone(), rack: config.node.rack.clone() };
         Heartbeat {
             locality,
             peers,
             migrator,
             intake,
+            ufs_rate,
+            ufs_rate_own: config.worker.ufs_bandwidth.0,
             drained: AtomicBool::new(false),
             speaking: tokio::sync::Mutex::new(false),
             master: Primary::new(config),
@@ -142,6 +150,9 @@ impl Heartbeat {
         if let Some(command) = &answer.migration_command {
             self.migrator.obey(id, command);
         }
+        let share = answer.sync_cache_rate_limit.as_ref().map_or(0.0, |limit| limit.rate_limit());
+        self.ufs_rate.set(lower(self.ufs_rate_own, share));
+        self.metrics.gauge(&names::WORKER_UFS_RATE).set(self.ufs_rate.get() as i64);
         let ring = answer.ring_version;
         self.obey(answer).await?;
         if let Some(version) = ring {
@@ -439,6 +450,15 @@ impl Heartbeat {
     }
 }
 
+/// The lower of two bounds, of which each may be none: 0.
+fn lower(own: u64, share: f64) -> u64 {
+    match (own, share.max(0.0) as u64) {
+        (0, share) => share,
+        (own, 0) => own,
+        (own, share) => own.min(share),
+    }
+}
+
 fn of_another(cluster: &str, own: &str) -> Error {
     failed_precondition(format!(
         "the master is of cluster {cluster}, the blocks here are of {own}, some of them the only \
@@ -452,4 +472,15 @@ pub(super) async fn patiently<T>(call: impl Future<Output = Result<T>>) -> Resul
     tokio::time::timeout(PATIENCE, call)
         .await
         .unwrap_or_else(|_| Err(unavailable("the master does not answer")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lower;
+
+    #[test]
+    fn the_lower_bound_counts_and_none_is_no_bound() {
+        assert_eq!([lower(0, 0.0), lower(5, 0.0), lower(0, 7.0)], [0, 5, 7]);
+        assert_eq!([lower(5, 7.0), lower(9, 7.5)], [5, 7]);
+    }
 }

@@ -129,6 +129,8 @@ pub(crate) struct Parts {
     writes: Writes,
     mounts: Arc<Mounts>,
     peers: Option<Arc<Peers>>,
+    /// At which bytes pass between here and the under stores.
+    ufs_rate: Rate,
     identity: Arc<Identity>,
     metrics: Metrics,
     streams: Group,
@@ -149,7 +151,9 @@ impl Parts {
         let peers = master
             .clone()
             .map(|(master, own)| Arc::new(Peers::new(master, Credentials::of(config), own)));
-        let mounts = Arc::new(Mounts::new(config, master.map(|(master, _)| master)));
+        let ufs_rate = Rate::new(config.worker.ufs_bandwidth.0);
+        let master = master.map(|(master, _)| master);
+        let mounts = Arc::new(Mounts::new(config, master, ufs_rate.clone()));
         let concurrency = config.worker.fill_concurrency;
         let (group, asked) = (streams.clone(), peers.clone());
         let filler = Filler::new(store.clone(), group, concurrency, asked, counts.clone());
@@ -161,7 +165,16 @@ impl Parts {
             intake: Arc::default(),
         };
         let reads = Reads { store, filler, mounts: mounts.clone(), counts, buffers };
-        Ok(Parts { reads, writes, mounts, peers, identity: Arc::new(identity), metrics, streams })
+        Ok(Parts {
+            reads,
+            writes,
+            mounts,
+            peers,
+            ufs_rate,
+            identity: Arc::new(identity),
+            metrics,
+            streams,
+        })
     }
 
     fn service(&self) -> Service {
@@ -230,6 +243,7 @@ fn report(
             peers,
             migrator,
             intake: parts.writes.intake.clone(),
+            ufs_rate: parts.ufs_rate.clone(),
         },
     );
     let heartbeat = Arc::new(heartbeat);
@@ -279,6 +293,7 @@ fn show(config: &Config, parts: &Parts, listener: TcpListener, group: &Group) {
         refresh: Arc::new(move || counts.refresh(&store)),
         unhealthy: Arc::new(|| None),
         config: Arc::new(config.clone()),
+        more: Default::default(),
     };
     let stopping = group.stopping();
     group.spawn("web page", async move {

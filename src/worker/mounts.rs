@@ -13,6 +13,7 @@ use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::file::file_system_master_worker_service_client::FileSystemMasterWorkerServiceClient;
 use crate::core::proto::grpc::file::{FileInfo, GetFileInfoPRequest, GetUfsInfoPRequest, UfsInfo};
 use crate::core::rpc::Primary;
+use crate::core::runtime::Rate;
 use crate::ufs::{self, Properties, Ufs};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -56,6 +57,8 @@ pub struct Mounts {
     /// Settings under which the properties of a mount are laid.
     defaults: Properties,
     mounts: Mutex<HashMap<MountId, Mount>>,
+    /// At which the bytes of all stores together pass.
+    rate: Rate,
     /// Version and length of files; they never change for an id.
     files: quick_cache::sync::Cache<FileId, (String, u64)>,
 }
@@ -70,8 +73,9 @@ struct Mount {
 
 impl Mounts {
     /// Asks `master`. Without one there are no mounts but those a test adds.
-    pub fn new(config: &Config, master: Option<Primary>) -> Self {
+    pub fn new(config: &Config, master: Option<Primary>, rate: Rate) -> Self {
         Mounts {
+            rate,
             master,
             defaults: config.ufs_properties(),
             mounts: Mutex::default(),
@@ -242,7 +246,7 @@ impl Mounts {
         all.extend(properties.clone());
         let ufs = ufs::open(address, &all).with_context(|| format!("opening {address}"))?;
         Ok(Mount {
-            ufs,
+            ufs: ufs::paced(ufs, self.rate.clone()),
             address: address.into(),
             properties: properties.clone(),
             asked: Instant::now(),

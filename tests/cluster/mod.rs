@@ -11,7 +11,7 @@ mod node;
 pub use disk::Disk;
 pub use masters::Masters;
 pub use network::{End, Network};
-pub use node::Node;
+pub use node::{Node, http_get};
 
 use goosefs::core::config::Config;
 use std::net::TcpListener;

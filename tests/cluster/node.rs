@@ -131,7 +131,7 @@ impl Node {
     }
 
     /// The value of a property it was given.
-    fn property(&self, key: &str) -> Option<&str> {
+    pub fn property(&self, key: &str) -> Option<&str> {
         let prefix = format!("-D{key}=");
         self.args.iter().rev().find_map(|arg| arg.strip_prefix(&prefix))
     }
@@ -172,7 +172,7 @@ impl Node {
 }
 
 /// The answer to a plain HTTP request, with its header.
-fn http_get(address: &str, path: &str) -> String {
+pub fn http_get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the page is served");
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();

@@ -3,6 +3,7 @@
 mod backup;
 mod journal;
 mod migrate;
+mod ratelimit;
 mod report;
 mod worker;
 
@@ -48,6 +49,9 @@ enum Verb {
     UpdateWorker(worker::UpdateWorker),
     /// Move blocks to the workers they belong to
     Migrate(migrate::Migrate),
+    /// Show or set the bytes a second between all workers and the under stores
+    #[command(name = "ratelimit")]
+    RateLimit(ratelimit::RateLimit),
 }
 
 impl FsAdmin {
@@ -66,6 +70,7 @@ impl FsAdmin {
             Verb::ForgetWorker(forget) => forget.run(session).await,
             Verb::UpdateWorker(update) => update.run(session).await,
             Verb::Migrate(migrate) => migrate.run(session).await,
+            Verb::RateLimit(rate) => rate.run(session).await,
         })
     }
 }

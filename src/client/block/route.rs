@@ -1,11 +1,11 @@
 //! Which workers to ask for a block, and in which order.
 //!
 //! Data that is nowhere else has locations, and they come first. All other data belongs to its
-//! owners on the ring: as many as there are copies, and of those the one on this host first. After
-//! them come more of the ring, for when the owners cannot be reached.
+//! owners on the ring: as many as there are copies, and of those the nearest first: on this host, in
+//! its rack, in its zone. After them come more of the ring, for when the owners cannot be reached.
 
 use super::super::context::{Context, Workers};
-use crate::core::model::{BlockId, BlockStatus, WorkerId, WorkerInfo};
+use crate::core::model::{BlockId, BlockStatus, Locality, WorkerId, WorkerInfo};
 
 /// Workers that are asked at least before a read is given up.
 const READ_TRIES: usize = 3;
@@ -19,26 +19,32 @@ pub(in super::super) fn candidates(
     block: &BlockStatus,
 ) -> Vec<WorkerInfo> {
     let copies = context.config.client.replicas.max(1) as usize;
-    order(workers, block, copies, |id| context.is_failed(id))
+    let node = &context.config.node;
+    let here = Locality { zone: node.zone.clone(), rack: node.rack.clone() };
+    order(workers, block, copies, &here, |id| context.is_failed(id))
 }
 
 fn order(
     workers: &Workers,
     block: &BlockStatus,
     copies: usize,
+    here: &Locality,
     failed: impl Fn(WorkerId) -> bool,
 ) -> Vec<WorkerInfo> {
-    let is_remote = |worker: &WorkerInfo| !workers.local.contains(&worker.id);
+    let distance = |worker: &WorkerInfo| match workers.local.contains(&worker.id) {
+        true => 0,
+        false => 1 + worker.locality.distance(here),
+    };
     let mut chosen: Vec<WorkerInfo> =
         block.locations.iter().filter_map(|&id| workers.get(id)).cloned().collect();
-    // Stable sorts: this host's first, and those that failed lately last of all.
-    chosen.sort_by_key(is_remote);
+    // Stable sorts: the nearest first, and those that failed lately last of all.
+    chosen.sort_by_key(distance);
     chosen.sort_by_key(|worker| failed(worker.id));
     let wanted = copies.max(READ_TRIES);
     let mut owners: Vec<WorkerInfo> =
         workers.ring.owners(block.id, wanted, &failed).into_iter().cloned().collect();
     let primary = copies.min(owners.len());
-    owners[..primary].sort_by_key(is_remote);
+    owners[..primary].sort_by_key(distance);
     for owner in owners {
         if chosen.iter().all(|worker| worker.id != owner.id) {
             chosen.push(owner);
@@ -107,7 +113,9 @@ mod tests {
     }
 
     fn ids(workers: &Workers, block: &BlockStatus, copies: usize, failed: &[i64]) -> Vec<i64> {
-        order(workers, block, copies, |id| failed.contains(&id)).iter().map(|w| w.id).collect()
+        let here = Locality { zone: "a".into(), rack: "1".into() };
+        let order = order(workers, block, copies, &here, |id| failed.contains(&id));
+        order.iter().map(|worker| worker.id).collect()
     }
 
     fn block(locations: &[i64]) -> BlockStatus {
@@ -132,6 +140,17 @@ mod tests {
         let second = Workers::of(all.clone(), &[owners[1]]);
         assert_eq!(ids(&second, &block(&[]), 1, &[]), owners);
         assert_eq!(ids(&second, &block(&[]), 2, &[])[0], owners[1]);
+    }
+
+    #[test]
+    fn of_several_copies_the_nearest_is_asked_first() {
+        let at = |zone: &str, rack: &str| Locality { zone: zone.into(), rack: rack.into() };
+        let places = [at("b", "1"), at("a", "2"), at("a", "1")];
+        let all = (1..).zip(places).map(|(id, locality)| WorkerInfo { locality, ..worker(id) });
+        let workers = Workers::of(all.collect(), &[]);
+        assert_eq!(ids(&workers, &block(&[]), 3, &[]), [3, 2, 1]);
+        assert_eq!(ids(&workers, &block(&[1, 2]), 1, &[])[..2], [2, 1]);
+        assert_eq!(ids(&workers, &block(&[]), 3, &[3]), [2, 1]);
     }
 
     #[test]

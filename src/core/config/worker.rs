@@ -28,6 +28,9 @@ settings! {
         page_size: ByteSize = "goosefs.worker.page.size", "1MB";
         /// Reads of one block from an under store that run at the same time.
         fill_concurrency: u32 = "goosefs.worker.fill.concurrency", "8";
+        /// Bytes a second between this worker and all under stores together, both ways; 0 for no bound.
+        /// The cluster's own bound (`goosefs fsadmin ratelimit`) is divided among the workers.
+        ufs_bandwidth: ByteSize = "goosefs.worker.ufs.bandwidth", "0";
         /// Share in use of a directory where eviction starts.
         watermark_high: Share = "goosefs.worker.watermark.high", "95%";
         /// Share in use of a directory where eviction stops.

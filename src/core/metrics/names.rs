@@ -33,6 +33,7 @@ metrics! {
     WORKER_FILLED_BYTES = "goosefs_worker_filled_bytes", "Bytes fetched from under stores";
     WORKER_COPIED_BYTES = "goosefs_worker_copied_bytes", "Bytes fetched from other workers";
     WORKER_MOVED_BYTES = "goosefs_worker_moved_bytes", "Bytes sent to workers they belong to now";
+    WORKER_UFS_RATE = "goosefs_worker_ufs_rate_bytes", "Bytes a second it may exchange with under stores; 0 for no bound";
     WORKER_HITS = "goosefs_worker_page_hits", "Pages served from the store";
     WORKER_MISSES = "goosefs_worker_page_misses", "Pages that had to be fetched";
     WORKER_EVICTED_BLOCKS = "goosefs_worker_evicted_blocks", "Blocks evicted to make room";

@@ -28,6 +28,8 @@ pub struct Pages {
     pub unhealthy: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// What it runs with.
     pub config: Arc<Config>,
+    /// What only this role answers.
+    pub more: Router,
 }
 
 /// Serves a role's pages until `shutdown` ends.
@@ -40,6 +42,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let role = pages.role;
+    let more = pages.more.clone();
     let router = Router::new()
         .route(
             "/",
@@ -48,7 +51,8 @@ pub async fn serve(
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .route("/config", get(config))
-        .with_state(pages);
+        .with_state(pages)
+        .merge(more);
     axum::serve(listener, router)
         .with_graceful_shutdown(shutdown)
         .await

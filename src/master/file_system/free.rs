@@ -1,7 +1,7 @@
 //! Freeing: the cached copies go, the files stay.
 
 use super::{Caller, FileSystem, missing};
-use crate::core::error::{ErrorKind, Result, failed_precondition};
+use crate::core::error::{Error, ErrorKind, Result, failed_precondition};
 use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, Status, WorkerId};
 use crate::core::security::Access;
 use crate::master::journal::entry::{Change, CommitLocation};
@@ -89,6 +89,26 @@ impl FileSystem {
             settled.extend(blocks);
         }
         Ok(settled)
+    }
+
+    /// The first `most` files below `path` that the tree knows; says whether those are all.
+    pub(in crate::master) fn each_known(
+        &self,
+        path: &FsPath,
+        most: usize,
+        mut act: impl FnMut(&Status),
+    ) -> Result<bool> {
+        let mut left = most;
+        let enough = || Error::new(ErrorKind::ResourceExhausted, "enough");
+        let walked = self.each_cached(path, |status| {
+            left = left.checked_sub(1).ok_or_else(enough)?;
+            act(status);
+            Ok(())
+        });
+        match walked {
+            Err(error) if error.kind() == ErrorKind::ResourceExhausted => Ok(false),
+            walked => walked.map(|()| true),
+        }
     }
 
     /// Every file below `path` that the tree knows; others cannot be cached.

@@ -6,7 +6,7 @@ use crate::core::model::{Locality, WorkerAddress, WorkerInfo, WorkerState};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_server::WorkerManagerMasterClientService;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_server::WorkerManagerMasterWorkerService;
 use crate::core::proto::grpc::block::*;
-use crate::core::proto::grpc::{Command, CommandType, ManageWorkerAction};
+use crate::core::proto::grpc::{Command, CommandType, ManageWorkerAction, WorkerRateLimit};
 use crate::master::Master;
 use crate::master::workers::{Heartbeat, Migration, Registration};
 use std::sync::Arc;
@@ -138,18 +138,27 @@ impl WorkerManagerMasterClientService for Workers {
         Ok(Response::new(ManageWorkerPResponse {}))
     }
 
+    /// Bytes a second between all workers and the under stores; 0 for no bound.
     async fn update_cluster_rate_limit(
         &self,
-        _: Request<UpdateClusterRateLimitPRequest>,
+        request: Request<UpdateClusterRateLimitPRequest>,
     ) -> Answered<UpdateClusterRateLimitPResponse> {
-        unserved("UpdateClusterRateLimit")
+        self.0.check_primary()?;
+        let rate = request.into_inner().rate_limit();
+        if !rate.is_finite() || rate < 0.0 {
+            return Err(invalid_argument(format!("{rate} bytes a second is no bound")).into());
+        }
+        self.0.membership.set_rate(rate as u64).await?;
+        Ok(Response::new(UpdateClusterRateLimitPResponse {}))
     }
 
     async fn get_cluster_rate_limit(
         &self,
         _: Request<GetClusterRateLimitPRequest>,
     ) -> Answered<GetClusterRateLimitPResponse> {
-        unserved("GetClusterRateLimit")
+        self.0.check_primary()?;
+        let rate_limit = Some(self.0.membership.rate()?.unwrap_or_default() as f64);
+        Ok(Response::new(GetClusterRateLimitPResponse { rate_limit }))
     }
 
     async fn block_apply_rate(
@@ -281,6 +290,9 @@ impl WorkerManagerMasterWorkerService for Workers {
             command: command(kind, answer.free),
             persisted_move_blocks: answer.persisted,
             pins_version: Some(self.0.journal.state().pins_version()),
+            sync_cache_rate_limit: Some(WorkerRateLimit {
+                rate_limit: self.0.membership.rate_share()?,
+            }),
             migration_command: self.0.membership.heard(id, beat.migration_progress),
             ring_version: Some(self.0.workers.ring().fingerprint()),
             refuse_writes: Some(drained || state == Some(WorkerState::Draining)),

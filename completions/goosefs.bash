@@ -127,6 +127,18 @@ _goosefs() {
             goosefs__subcmd__fs,cp)
                 cmd="goosefs__subcmd__fs__subcmd__cp"
                 ;;
+            goosefs__subcmd__fs,distributed-cp)
+                cmd="goosefs__subcmd__fs__subcmd__distributedCp"
+                ;;
+            goosefs__subcmd__fs,distributed-mv)
+                cmd="goosefs__subcmd__fs__subcmd__distributedMv"
+                ;;
+            goosefs__subcmd__fs,distributedCp)
+                cmd="goosefs__subcmd__fs__subcmd__distributedCp"
+                ;;
+            goosefs__subcmd__fs,distributedMv)
+                cmd="goosefs__subcmd__fs__subcmd__distributedMv"
+                ;;
             goosefs__subcmd__fs,du)
                 cmd="goosefs__subcmd__fs__subcmd__du"
                 ;;
@@ -190,6 +202,12 @@ _goosefs() {
             goosefs__subcmd__fs,rm)
                 cmd="goosefs__subcmd__fs__subcmd__rm"
                 ;;
+            goosefs__subcmd__fs,set-replication)
+                cmd="goosefs__subcmd__fs__subcmd__setReplication"
+                ;;
+            goosefs__subcmd__fs,setReplication)
+                cmd="goosefs__subcmd__fs__subcmd__setReplication"
+                ;;
             goosefs__subcmd__fs,setTtl)
                 cmd="goosefs__subcmd__fs__subcmd__setTtl"
                 ;;
@@ -222,6 +240,9 @@ _goosefs() {
                 ;;
             goosefs__subcmd__fs,updateMount)
                 cmd="goosefs__subcmd__fs__subcmd__updateMount"
+                ;;
+            goosefs__subcmd__fs,verify)
+                cmd="goosefs__subcmd__fs__subcmd__verify"
                 ;;
             goosefs__subcmd__fsadmin,backup)
                 cmd="goosefs__subcmd__fsadmin__subcmd__backup"
@@ -752,7 +773,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fs)
-            opts="-o -D -h -V --output --config --help --version cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setTtl stat tail test touch unmount umount unpin unsetTtl updateMount"
+            opts="-o -D -h -V --output --config --help --version cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1075,6 +1096,90 @@ _goosefs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        goosefs__subcmd__fs__subcmd__distributedCp)
+            opts="-f -o -D -h -V --overwrite --force --bandwidth --include --exclude --detach --progress --verify --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fs__subcmd__distributedMv)
+            opts="-f -o -D -h -V --overwrite --force --bandwidth --include --exclude --detach --progress --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         goosefs__subcmd__fs__subcmd__du)
             opts="-h -s -o -D -V --human --summarize --help --output --config --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1106,12 +1211,20 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fs__subcmd__free)
-            opts="-f -o -D -h -V --force --output --config --help --version"
+            opts="-f -o -D -h -V --force --include --exclude --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -1651,6 +1764,44 @@ _goosefs() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        goosefs__subcmd__fs__subcmd__setReplication)
+            opts="-R -o -D -h -V --min --max --recursive --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --min)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         goosefs__subcmd__fs__subcmd__setTtl)
             opts="-R -o -D -h -V --action --recursive --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1915,6 +2066,48 @@ _goosefs() {
             fi
             case "${prev}" in
                 --option)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fs__subcmd__verify)
+            opts="-o -D -h -V --against-store --repair --bandwidth --include --exclude --detach --progress --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --include)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -293,6 +293,10 @@ pub fn status_json(status: &Status) -> serde_json::Value {
     if status.is_symlink() {
         add("symlink", status.symlink.clone().into());
     }
+    if status.replication().is_set() {
+        add("replicationMin", status.replication().min.into());
+        add("replicationMax", status.replication().max.map_or(-1, i64::from).into());
+    }
     if let Some(ttl_ms) = status.ttl_ms {
         add("ttlMs", ttl_ms.into());
         add("ttlAction", status.ttl_action.name().into());

@@ -260,6 +260,34 @@ impl FileSystem {
         self.submit_job(v1::submit_job_request::Kind::Load(load)).await.map_err(|e| named(e, &path))
     }
 
+    /// Has the cached copies of what is chosen dropped. Follow it with [`FileSystem::job`].
+    ///
+    /// # Errors
+    /// `NotFound` when the path does not exist.
+    pub async fn free_all(&self, free: v1::FreeJob) -> Result<v1::Job> {
+        let path = FsPath::parse(&free.path)?;
+        self.submit_job(v1::submit_job_request::Kind::Free(free)).await.map_err(|e| named(e, &path))
+    }
+
+    /// Has files copied or moved by the workers. Follow it with [`FileSystem::job`].
+    ///
+    /// # Errors
+    /// `NotFound` when the source does not exist, `ReadOnly` when the destination takes no writes.
+    pub async fn copy(&self, copy: v1::CopyJob) -> Result<v1::Job> {
+        let path = FsPath::parse(&copy.from)?;
+        self.submit_job(v1::submit_job_request::Kind::Copy(copy)).await.map_err(|e| named(e, &path))
+    }
+
+    /// Has what is cached of files compared with its checksums. Follow it with [`FileSystem::job`].
+    ///
+    /// # Errors
+    /// `NotFound` when the path does not exist.
+    pub async fn verify(&self, verify: v1::VerifyJob) -> Result<v1::Job> {
+        let path = FsPath::parse(&verify.path)?;
+        let kind = v1::submit_job_request::Kind::Verify(verify);
+        self.submit_job(kind).await.map_err(|e| named(e, &path))
+    }
+
     /// Has `path` copied to the under store. Follow it with [`FileSystem::job`].
     ///
     /// # Errors

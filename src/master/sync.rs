@@ -233,7 +233,7 @@ impl FileSystem {
     }
 
     /// Puts what the store has at one path into the tree, and says what is there then.
-    async fn take_in(
+    pub(in crate::master) async fn take_in(
         &self,
         path: &FsPath,
         found: Option<UfsStatus>,

@@ -63,21 +63,39 @@ impl Persister {
     }
 
     async fn copy(&self, block: &PersistBlock, length: u64, to: &mut dyn UfsWriter) -> Result<()> {
+        match self.copy_cached(block, length, &mut 0, to).await {
+            Ok(()) => Ok(()),
+            Err(failed) => {
+                let id = BlockId(block.block_id);
+                let text = format!("no worker has block {id} any more");
+                Err(data_loss(text).with_source(failed?))
+            }
+        }
+    }
+
+    /// Copies a block from `position` on from here, or from a worker that has it. The error is `Err`
+    /// when it was the writer's.
+    pub(super) async fn copy_cached(
+        &self,
+        block: &PersistBlock,
+        length: u64,
+        position: &mut u64,
+        to: &mut dyn UfsWriter,
+    ) -> Result<(), Result<Error>> {
         let id = BlockId(block.block_id);
-        let mut position = 0;
-        let mut last = match self.copy_own(id, length, &mut position, to).await {
+        let mut last = match self.copy_own(id, length, position, to).await {
             Ok(()) => return Ok(()),
-            Err(failed) => failed?,
+            Err(failed) => failed.map_err(Err)?,
         };
         let own = self.own.to_string();
         for worker in block.workers.iter().filter(|worker| **worker != own) {
             // From where the one before broke off: a block is the same on every worker.
-            match self.copy_from(worker, id, length, &mut position, to).await {
+            match self.copy_from(worker, id, length, position, to).await {
                 Ok(()) => return Ok(()),
-                Err(failed) => last = failed?.context(worker),
+                Err(failed) => last = failed.map_err(Err)?.context(worker),
             }
         }
-        Err(data_loss(format!("no worker has block {id} any more")).with_source(last))
+        Err(Ok(last))
     }
 
     /// Copies from the store here. The error is `Err` when it was the under store's.

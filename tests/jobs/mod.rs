@@ -1,6 +1,9 @@
 //! Jobs: what a user may do to them, and what they do to files.
 
+mod copy;
 mod life;
+mod replicate;
+mod verify;
 
 use crate::cluster::{Cluster, eventually};
 use serde_json::Value;

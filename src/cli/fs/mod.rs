@@ -12,6 +12,7 @@ mod chown;
 mod copy;
 mod count;
 mod cp;
+mod distributed_cp;
 mod du;
 mod free;
 mod glob;
@@ -24,11 +25,13 @@ mod mv;
 mod persist;
 mod pin;
 mod rm;
+mod set_replication;
 mod stat;
 mod test;
 mod touch;
 mod transfer;
 mod ttl;
+mod verify;
 mod walk;
 
 use super::print::Output;
@@ -83,6 +86,12 @@ enum Verb {
     Count(count::Count),
     /// Copy files and directories, within the tree and from or to this machine
     Cp(cp::Cp),
+    /// Copy files and directories by the workers, also between different under stores
+    #[command(name = "distributedCp", visible_alias = "distributed-cp")]
+    DistributedCp(distributed_cp::DistributedCp),
+    /// Move files and directories by the workers, also between different under stores
+    #[command(name = "distributedMv", visible_alias = "distributed-mv")]
+    DistributedMv(distributed_cp::DistributedMv),
     /// Show how much space files take, and how much of them is cached
     Du(du::Du),
     /// Drop files from the cache; the under store keeps them
@@ -127,6 +136,9 @@ enum Verb {
     Pin(pin::Pin),
     /// Delete files and directories
     Rm(rm::Rm),
+    /// Say how many copies of files the cache holds
+    #[command(name = "setReplication", visible_alias = "set-replication")]
+    SetReplication(set_replication::SetReplication),
     /// Let files and directories expire
     #[command(name = "setTtl")]
     SetTtl(ttl::SetTtl),
@@ -149,6 +161,8 @@ enum Verb {
     /// Change the options of a mount
     #[command(name = "updateMount")]
     UpdateMount(mount::UpdateMount),
+    /// Compare what is cached with its checksums, and with the under store
+    Verify(verify::Verify),
 }
 
 impl Fs {
@@ -174,6 +188,8 @@ impl Verb {
             Verb::CopyToLocal(verb) => verb.run(session).await,
             Verb::Count(verb) => verb.run(session).await,
             Verb::Cp(verb) => verb.run(session).await,
+            Verb::DistributedCp(verb) => verb.run(session).await,
+            Verb::DistributedMv(verb) => verb.run(session).await,
             Verb::Du(verb) => verb.run(session).await,
             Verb::Free(verb) => verb.run(session).await,
             Verb::GetCapacityBytes(verb) => verb.run(session).await,
@@ -192,6 +208,7 @@ impl Verb {
             Verb::Persist(verb) => verb.run(session).await,
             Verb::Pin(verb) => verb.run(session).await,
             Verb::Rm(verb) => verb.run(session).await,
+            Verb::SetReplication(verb) => verb.run(session).await,
             Verb::SetTtl(verb) => verb.run(session).await,
             Verb::Stat(verb) => verb.run(session).await,
             Verb::Tail(verb) => verb.run(session).await,
@@ -201,6 +218,7 @@ impl Verb {
             Verb::Unpin(verb) => verb.run(session).await,
             Verb::UnsetTtl(verb) => verb.run(session).await,
             Verb::UpdateMount(verb) => verb.run(session).await,
+            Verb::Verify(verb) => verb.run(session).await,
         }
     }
 }

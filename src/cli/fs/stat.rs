@@ -94,7 +94,7 @@ fn fields(status: &Status) -> String {
         .iter()
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value).escape_debug()))
         .collect();
-    let fields: [(&str, String); 27] = [
+    let fields: [(&str, String); 29] = [
         ("fileId", status.id.to_string()),
         ("name", status.name().into()),
         ("path", status.path.to_string()),
@@ -121,6 +121,8 @@ fn fields(status: &Status) -> String {
         ("mountId", status.mount_id.to_string()),
         ("readType", policy(status.read_type.map(|read| read.name())).into()),
         ("writeType", policy(status.write_type.map(|write| write.name())).into()),
+        ("replicationMin", status.replication().min.to_string()),
+        ("replicationMax", status.replication().max.map_or(-1, i64::from).to_string()),
         ("ufsFingerprint", status.ufs_version.clone()),
     ];
     let fields: Vec<String> =

@@ -37,12 +37,29 @@ pub async fn follow(session: &mut Session, job: Job, follow: &Follow) -> Result<
         return session.out.item(|| value(&job), line);
     }
     let job = wait(session, job).await?;
-    for failure in &job.failures {
-        let text = format!("{}: {}", failure.path, failure.cause);
-        session.fail(&failed_precondition(text));
-    }
+    report_failures(session, &job);
     session.out.item(|| value(&job), || summary(&job))?;
     verdict(&job)
+}
+
+/// The same for a command that says by itself what was done.
+///
+/// # Errors
+/// As [`follow()`].
+pub async fn finish(session: &mut Session, job: Job) -> Result<()> {
+    let job = wait(session, job).await?;
+    report_failures(session, &job);
+    verdict(&job)
+}
+
+fn report_failures(session: &mut Session, job: &Job) {
+    for failure in &job.failures {
+        let text = match failure.cause.contains(&failure.path) {
+            true => failure.cause.clone(),
+            false => format!("{}: {}", failure.path, failure.cause),
+        };
+        session.fail(&failed_precondition(text));
+    }
 }
 
 /// Whether `job`, which has ended, did all it was to do.

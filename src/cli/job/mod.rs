@@ -3,7 +3,7 @@
 mod follow;
 mod options;
 
-pub use follow::{Follow, follow};
+pub use follow::{Follow, finish, follow};
 pub use options::{Choice, Speed};
 
 use super::Global;

@@ -62,6 +62,9 @@ settings! {
         single_block_max: ByteSize = "goosefs.master.file.single.block.max", "512MB";
         /// Bytes of small files that one task of a load takes together.
         load_task_size: ByteSize = "goosefs.master.load.task.size", "64MB";
+        /// Bytes a second, all workers together, by which missing copies of files with a minimum of
+        /// copies are filled.
+        replication_rate: ByteSize = "goosefs.master.replication.rate", "200MB";
         /// Directory for backups: of the root under store, or the address of any under store. They
         /// hold the credentials of mounts: nobody else is to read it.
         backup_directory: String = "goosefs.master.backup.directory", "/goosefs_backups";

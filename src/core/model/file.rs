@@ -3,6 +3,7 @@
 use super::block::{self, BlockId, FileId, MountId};
 use super::caching::{ReadType, TtlAction, WriteType};
 use super::path::FsPath;
+use super::replication::Replication;
 use super::worker::WorkerId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -129,6 +130,11 @@ impl Status {
     /// Whether it is a symbolic link.
     pub fn is_symlink(&self) -> bool {
         !self.symlink.is_empty()
+    }
+
+    /// Bounds on its cached copies.
+    pub fn replication(&self) -> Replication {
+        Replication::of(&self.xattrs)
     }
 
     /// How many blocks the file has.

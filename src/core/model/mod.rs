@@ -7,6 +7,7 @@ pub mod file;
 pub mod mount;
 pub mod path;
 pub mod pattern;
+pub mod replication;
 pub mod ring;
 pub mod size;
 pub mod worker;

@@ -48,6 +48,20 @@ impl FileSystem {
         self.commit_for(caller, Change::SetAttributes(set)).await.map(drop)
     }
 
+    /// Gives a path to somebody, here and in its store, as this process itself.
+    pub(in crate::master) async fn give_to(
+        &self,
+        path: &FsPath,
+        owner: &str,
+        group: &str,
+    ) -> Result<()> {
+        let some = |name: &str| Some(name.to_string()).filter(|name| !name.is_empty());
+        let attributes =
+            Attributes { owner: some(owner), group: some(group), ..Default::default() };
+        let change = AttributeChange { attributes, recursive: false };
+        self.set_attributes(&Caller::master(), path, change).await
+    }
+
     /// Sets attributes of everything below `path`.
     async fn set_below(
         &self,

@@ -41,6 +41,16 @@ impl FileSystem {
         })
     }
 
+    /// Has a file's blocks dropped, if that is allowed.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` for what is pinned, if not `forced`, and for data that is nowhere else.
+    pub(in crate::master) fn free_file(&self, status: &Status, forced: bool) -> Result<()> {
+        check_freeable(status, forced)?;
+        self.free_blocks(status);
+        Ok(())
+    }
+
     /// Tells the workers to drop a file's blocks.
     pub(in crate::master) fn free_blocks(&self, status: &Status) {
         self.workers.free((0..status.block_count()).map(|index| status.id.block(index)));

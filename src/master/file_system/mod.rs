@@ -149,6 +149,16 @@ impl FileSystem {
         self.journal.commit(entry).await
     }
 
+    /// Refuses what is below a read-only mount.
+    pub(in crate::master) fn check_writable_at(&self, path: &FsPath) -> Result<()> {
+        check_writable(&self.resolve(path)?.mount, path)
+    }
+
+    /// The primary group of a caller.
+    pub(in crate::master) fn group_of(&self, caller: &Caller) -> String {
+        self.groups.primary(&caller.user)
+    }
+
     /// Waits for a change of a mount's store, as [`within`], and only as long as this master is the
     /// primary.
     pub(in crate::master) async fn change_store<T>(

@@ -3,6 +3,7 @@
 //! Stored under its parent's id and its name, so neither is in the record: a directory is one
 //! range of keys that holds its children whole, and a path of three components costs three reads.
 
+use crate::core::model::replication::Replication;
 use crate::core::model::{FileId, PersistenceState, ReadType, TtlAction, WriteType, block};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -121,6 +122,12 @@ impl Inode {
     /// Whether it is never evicted.
     pub fn pinned(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.pinned)
+    }
+
+    /// Bounds on its cached copies.
+    pub fn replication(&self) -> Replication {
+        let extra = self.extra.as_ref();
+        extra.map(|extra| Replication::of(&extra.xattrs)).unwrap_or_default()
     }
 
     /// When its TTL runs out, in milliseconds since 1970.

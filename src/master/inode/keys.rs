@@ -97,6 +97,8 @@ pub enum Section {
     Freed = 12,
     /// Table, zero byte, key → value.
     Records = 13,
+    /// Id → whether it is persisted, for files that have bounds on their copies.
+    Replicated = 14,
 }
 
 impl Section {

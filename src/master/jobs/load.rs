@@ -47,6 +47,20 @@ fn wanted(status: &Status) -> bool {
     !status.folder && !status.is_symlink() && status.completed && status.is_persisted()
 }
 
+/// A block of a file, as it is to be loaded.
+pub(super) fn block_of(status: &Status, index: u64) -> v1::LoadBlock {
+    let block = status.block(index);
+    v1::LoadBlock {
+        block_id: block.id.0,
+        length: block.length as i64,
+        offset_in_file: block.offset as i64,
+        file_length: status.length as i64,
+        mount_id: status.mount_id,
+        ufs_path: status.ufs_path.clone(),
+        version: status.ufs_version.clone(),
+    }
+}
+
 /// Blocks on their way into tasks, by worker.
 struct Packer<'a> {
     run: &'a Run,
@@ -112,18 +126,11 @@ impl<'a> Packer<'a> {
             self.answered = true;
         }
         let ring = self.run.workers().ring();
+        let copies = status.replication().clamp(self.replicas as u32).max(1) as usize;
         for index in 0..status.block_count() {
             let block = status.block(index);
-            for owner in ring.owners(block.id, self.replicas, |_| false) {
-                shares.entry(owner.id).or_default().push(v1::LoadBlock {
-                    block_id: block.id.0,
-                    length: block.length as i64,
-                    offset_in_file: block.offset as i64,
-                    file_length: status.length as i64,
-                    mount_id: status.mount_id,
-                    ufs_path: status.ufs_path.clone(),
-                    version: status.ufs_version.clone(),
-                });
+            for owner in ring.owners(block.id, copies, |_| false) {
+                shares.entry(owner.id).or_default().push(block_of(status, index));
             }
         }
         if shares.is_empty() { Err(nobody("load")) } else { Ok(shares) }

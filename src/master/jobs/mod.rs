@@ -15,21 +15,27 @@
 //! while, to be looked at and run again.
 
 mod board;
+mod copy;
+mod free;
 mod load;
 mod persist;
 mod progress;
+mod replicate;
 mod run;
 mod spec;
 mod tasks;
+mod verify;
 
 pub use persist::Persister;
 
-use crate::core::error::{Result, failed_precondition, not_found, resource_exhausted};
-use crate::core::model::WorkerId;
+use crate::core::error::{
+    Result, failed_precondition, invalid_argument, not_found, resource_exhausted,
+};
+use crate::core::model::{FsPath, WorkerId};
 use crate::core::proto::v1::submit_job_request::Kind;
 use crate::core::proto::v1::{self, Job, JobState};
 use crate::core::runtime::{Clock, Group};
-use crate::core::security::User;
+use crate::core::security::{Access, User};
 use crate::master::file_system::{FileSystem, Position};
 use crate::master::journal::entry::JOBS as TABLE;
 use crate::master::workers::Registry;
@@ -76,6 +82,8 @@ struct Inner {
     persister: Persister,
     clock: Clock,
     group: Group,
+    /// Where the duty of replication is.
+    pass: Mutex<replicate::Pass>,
 }
 
 struct Desk {
@@ -83,6 +91,8 @@ struct Desk {
     jobs: BTreeMap<i64, Entry>,
     next_job: i64,
     next_run: u64,
+    /// Bytes a second for missing copies, all workers together.
+    replication_rate: u64,
 }
 
 /// A job.
@@ -110,7 +120,9 @@ impl Jobs {
     ) -> Self {
         // Ids go up over restarts, so that a late report about an earlier task meets no new one.
         let board = Board::new(clock.now_ms() << 10);
-        let desk = Desk { board, jobs: BTreeMap::new(), next_job: 1, next_run: 1 };
+        let replication_rate = files.config().master.replication_rate.0;
+        let (jobs, next_job, next_run) = (BTreeMap::new(), 1, 1);
+        let desk = Desk { board, jobs, next_job, next_run, replication_rate };
         let inner = Inner {
             desk: Mutex::new(desk),
             records: tokio::sync::Mutex::default(),
@@ -121,6 +133,7 @@ impl Jobs {
             persister,
             clock,
             group,
+            pass: Mutex::default(),
         };
         Jobs { inner: Arc::new(inner) }
     }
@@ -151,10 +164,23 @@ impl Jobs {
 
     /// Whether a job can be done at all, as far as that shows before it begins.
     async fn check(&self, spec: &Spec) -> Result<()> {
-        if !matches!(spec.kind, Kind::Load(_) | Kind::Persist(_)) {
-            return Err(crate::core::error::invalid_argument("no jobs of this kind yet"));
+        let (files, path, caller) = (&self.inner.files, spec.path()?, spec.caller());
+        files.known(&path).await?;
+        match &spec.kind {
+            Kind::Load(_) | Kind::Persist(_) => Ok(()),
+            Kind::Free(_) | Kind::Verify(_) => files.permit(&caller, &path, Access::READ),
+            Kind::Copy(copy) => {
+                let to: FsPath = copy.to.parse()?;
+                files.permit(&caller, &path, Access::READ)?;
+                if to.starts_with(&path) || copy.r#move && path.starts_with(&to) {
+                    return Err(invalid_argument(format!(
+                        "{path} cannot be copied to {to}: one holds the other"
+                    )));
+                }
+                files.check_writable_at(&to)?;
+                if copy.r#move { files.check_writable_at(&path) } else { Ok(()) }
+            }
         }
-        self.inner.files.known(&spec.path()?).await.map(drop)
     }
 
     /// Takes up the jobs of the journal: those that had not ended when the last primary did go on.

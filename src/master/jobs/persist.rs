@@ -101,19 +101,20 @@ impl Persister {
     }
 
     /// A worker that holds the beginning of the file, or would.
-    fn worker_for(&self, status: &Status) -> Option<WorkerId> {
+    pub(super) fn worker_for(&self, status: &Status) -> Option<WorkerId> {
         let first = status.block(0);
         let holder = first.locations.iter().find(|&&id| self.workers.address(id).is_some());
         holder.copied().or_else(|| Some(self.workers.ring().owner(first.id)?.id))
     }
 
-    fn task(&self, status: &Status) -> v1::PersistTask {
+    /// The file's blocks, and who holds them or would.
+    pub(super) fn blocks(&self, status: &Status, candidates: usize) -> Vec<v1::PersistBlock> {
         let ring = self.workers.ring();
         let block = |index| {
             let block = status.block(index);
             let holders = block.locations.iter().filter_map(|&id| self.workers.address(id));
             let mut workers: Vec<String> = holders.map(|address| address.to_string()).collect();
-            for owner in ring.owners(block.id, CANDIDATES, |_| false) {
+            for owner in ring.owners(block.id, candidates, |_| false) {
                 let address = owner.address.to_string();
                 if !workers.contains(&address) {
                     workers.push(address);
@@ -121,13 +122,17 @@ impl Persister {
             }
             v1::PersistBlock { block_id: block.id.0, length: block.length as i64, workers }
         };
+        (0..status.block_count()).map(block).collect()
+    }
+
+    fn task(&self, status: &Status) -> v1::PersistTask {
         v1::PersistTask {
             file_id: status.id.0,
             path: status.path.to_string(),
             ufs_path: status.ufs_path.clone(),
             mount_id: status.mount_id,
             length: status.length as i64,
-            blocks: (0..status.block_count()).map(block).collect(),
+            blocks: self.blocks(status, CANDIDATES),
             owner: status.owner.clone(),
             group: status.group.clone(),
             mode: status.mode,

@@ -1,7 +1,7 @@
 //! One run of a job: from when it begins, or goes on, until it ends or is paused.
 
 use super::board::QUEUE;
-use super::{Jobs, Kind, Progress, Spec, load, persist};
+use super::{Jobs, Kind, Progress, Spec, copy, free, load, persist, verify};
 use crate::core::error::{Result, unavailable};
 use crate::core::model::pattern::Selection;
 use crate::core::model::{FsPath, WorkerId};
@@ -32,7 +32,9 @@ impl Run {
         let result = match &self.spec.kind {
             Kind::Load(job) => load::run(self, job).await,
             Kind::Persist(job) => persist::run(self, job).await,
-            _ => Ok(()),
+            Kind::Free(job) => free::run(self, job).await,
+            Kind::Copy(job) => copy::run(self, job).await,
+            Kind::Verify(job) => verify::run(self, job).await,
         };
         if let Err(error) = result {
             tracing::warn!(job = self.id, %error, "failed");
@@ -75,10 +77,22 @@ impl Run {
     /// # Errors
     /// `InvalidArgument` for patterns that make no sense.
     pub async fn walk(&self) -> Result<Walk> {
+        self.begin_walk(|walk| walk).await
+    }
+
+    /// The same over what the tree has: nothing else can be cached.
+    ///
+    /// # Errors
+    /// As [`Run::walk`].
+    pub async fn walk_here(&self) -> Result<Walk> {
+        self.begin_walk(Walk::of_what_is_here).await
+    }
+
+    async fn begin_walk(&self, how: impl FnOnce(Walk) -> Walk) -> Result<Walk> {
         let (top, chosen) = (self.spec.path()?, self.spec.selection()?);
         let root = top.clone();
         let enters = move |path: &FsPath| path.relative_to(&root).is_some_and(|p| chosen.enters(p));
-        let mut walk = Walk::in_order(self.files().clone(), top, enters);
+        let mut walk = how(Walk::in_order(self.files().clone(), top, enters));
         if let Some(position) = &self.position {
             walk.resume(position).await;
         }
@@ -145,6 +159,11 @@ impl Chosen {
     /// `InvalidArgument` for patterns that make no sense.
     pub fn of(spec: &Spec) -> Result<Chosen> {
         Ok(Chosen { top: spec.path()?, selection: spec.selection()? })
+    }
+
+    /// Whether all of them are.
+    pub fn is_all(&self) -> bool {
+        self.selection.is_all()
     }
 
     /// Whether the file at `path` is one of them. The top itself is, if it is a file.

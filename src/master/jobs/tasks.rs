@@ -1,9 +1,10 @@
 //! The tasks of all jobs: handed to workers, reported on, and placed anew when a worker is lost.
 
 use super::board::Placed;
-use super::{Desk, Jobs, Progress, Share, load};
+use super::replicate::REPLICATION;
+use super::{Desk, Jobs, Progress, Share, copy, load, verify};
 use crate::core::error::{Result, failed_precondition};
-use crate::core::model::{BlockId, WorkerId};
+use crate::core::model::{BlockId, FileId, WorkerId};
 use crate::core::proto::v1::task::Kind;
 use crate::core::proto::v1::{self, JobState};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 /// The longest an exchange waits for work.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Times a block is tried on workers that vanish with it.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 /// How long a running task may go unmentioned.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a worker may be silent before a user who has just asked for something is told that
@@ -34,7 +35,7 @@ impl Jobs {
     }
 
     /// The same for whatever run the job is in: tasks of earlier ones are off the board.
-    fn note_now(&self, id: i64, what: impl FnOnce(&mut Progress)) {
+    pub(super) fn note_now(&self, id: i64, what: impl FnOnce(&mut Progress)) {
         let run = self.inner.desk.lock().jobs.get(&id).map(|entry| entry.run);
         if let Some(run) = run {
             self.note(id, run, what);
@@ -79,19 +80,33 @@ impl Jobs {
 
     /// Notes one report; false when nobody asked for that task.
     async fn report(&self, worker: WorkerId, report: v1::TaskReport) -> bool {
+        let mut finishing = None;
         let done = {
             let mut desk = self.inner.desk.lock();
             let Desk { board, jobs, .. } = &mut *desk;
             let Some(placed) = board.heard(worker, report.task_id) else { return false };
             if let Some(entry) = jobs.get_mut(&placed.task.job_id) {
                 entry.heard = true;
-                if let Some(Kind::Load(load)) = &placed.task.kind {
-                    let progress = &mut entry.progress;
-                    load::settle(load, &mut placed.settled, &mut placed.bytes, &report, progress);
+                let progress = &mut entry.progress;
+                let Placed { settled, bytes, .. } = placed;
+                match &placed.task.kind {
+                    Some(Kind::Load(load)) => load::settle(load, settled, bytes, &report, progress),
+                    Some(Kind::Verify(_)) => verify::settle(settled, &report, progress),
+                    Some(Kind::Copy(copy)) => {
+                        let copied = copy::settle(copy, settled, bytes, &report, progress);
+                        finishing = Some((placed.task.job_id, entry.run, copied));
+                    }
+                    _ => {}
                 }
             }
             report.finished.then(|| board.remove(report.task_id)).flatten()
         };
+        if let Some((job, run, copied)) = finishing.filter(|(_, _, copied)| !copied.is_empty()) {
+            let jobs = self.clone();
+            self.inner.group.spawn_until_stop("copied files", async move {
+                copy::finish(&jobs, job, run, copied).await;
+            });
+        }
         if let Some(placed) = done {
             self.finished(placed, report).await;
         }
@@ -113,7 +128,19 @@ impl Jobs {
                 });
             }
             Some(Kind::Persist(task)) => self.inner.persister.settled(task, &report).await,
-            _ => {}
+            Some(Kind::Copy(copy)) => {
+                let missed = copy.files.iter().filter(|f| !placed.settled.contains(&f.file_id));
+                self.note_now(job, |progress| {
+                    for file in missed {
+                        let cause = "the worker ended the task without it";
+                        progress.file_part_failed(FileId(file.file_id), cause);
+                    }
+                });
+            }
+            Some(Kind::Verify(task)) => {
+                self.note_now(job, |progress| verify::gone(task, &placed.settled, progress));
+            }
+            Some(Kind::Drop(_)) | None => {}
         }
         self.inner.room.notify_waiters();
     }
@@ -131,7 +158,15 @@ impl Jobs {
                     self.place_again(job, load, attempts);
                 }
                 Some(Kind::Persist(task)) => self.inner.persister.lost(&task),
-                _ => {}
+                Some(Kind::Copy(mut copy)) => {
+                    copy.files.retain(|file| !placed.settled.contains(&file.file_id));
+                    self.note_now(job, |progress| progress.under_way(placed.task.id, 0));
+                    copy::place_again(self, job, copy, attempts);
+                }
+                Some(Kind::Verify(task)) => {
+                    self.note_now(job, |progress| verify::gone(&task, &placed.settled, progress));
+                }
+                Some(Kind::Drop(_)) | None => {}
             }
         }
         self.give_up_unanswered();
@@ -209,6 +244,13 @@ impl Desk {
             workers.contains(&worker).then_some(v1::JobLimit { job_id, bytes_per_s })
         };
         let running = self.jobs.iter().filter(|(_, entry)| entry.progress.is_running());
-        running.filter(|(_, entry)| entry.spec.bandwidth().is_some()).filter_map(share).collect()
+        let limited = running.filter(|(_, entry)| entry.spec.bandwidth().is_some());
+        let mut limits: Vec<_> = limited.filter_map(share).collect();
+        let workers = self.board.workers_of(REPLICATION);
+        if workers.contains(&worker) {
+            let bytes_per_s = (self.replication_rate / workers.len() as u64).max(1);
+            limits.push(v1::JobLimit { job_id: REPLICATION, bytes_per_s });
+        }
+        limits
     }
 }

@@ -37,7 +37,7 @@ use parking_lot::{Mutex, RwLock};
 use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use store::{Stop, Store, decode, encode};
 use tokio::sync::broadcast;
 use transaction::{Counters, Transaction};
@@ -59,6 +59,8 @@ struct Inner {
     applying: Mutex<()>,
     watchers: broadcast::Sender<Arc<[Notice]>>,
     pins_version: AtomicI64,
+    /// Counts changes of the index of files with bounds on their copies.
+    replicated_version: AtomicU64,
 }
 
 /// What is kept in memory whole.
@@ -116,6 +118,7 @@ impl State {
                 applying: Mutex::new(()),
                 watchers: broadcast::channel(NOTICES_KEPT).0,
                 // Another one than the process before had, most likely.
+                replicated_version: AtomicU64::new(1),
                 pins_version: AtomicI64::new(rand::random::<i64>() & (i64::MAX >> 1)),
             }),
         })
@@ -172,6 +175,7 @@ impl State {
         let puts = tx.puts().collect::<Vec<_>>();
         let notices = std::mem::take(&mut tx.notices);
         let pins_change = tx.changes(Section::Pinned);
+        let copies_change = tx.changes(Section::Replicated);
         let mut published = self.inner.published.write();
         self.inner.store.disk.write(puts)?;
         published.mounts = tx.mounts.clone();
@@ -180,6 +184,9 @@ impl State {
         drop(published);
         if pins_change {
             self.inner.pins_version.fetch_add(1, Ordering::Release);
+        }
+        if copies_change {
+            self.inner.replicated_version.fetch_add(1, Ordering::Release);
         }
         if !notices.is_empty() {
             // Nobody listening is fine.
@@ -210,6 +217,12 @@ impl State {
     /// A number that changes whenever what is pinned does. It says nothing about earlier processes.
     pub fn pins_version(&self) -> i64 {
         self.inner.pins_version.load(Ordering::Acquire)
+    }
+
+    /// A number that is another one whenever a file has got other bounds on its cached copies, or
+    /// one that has such was persisted.
+    pub fn replicated_version(&self) -> u64 {
+        self.inner.replicated_version.load(Ordering::Acquire)
     }
 
     /// Paths as they change from now on. A receiver that lags too far gets an error and has to

@@ -315,6 +315,16 @@ impl State {
         Ok(rows.iter().map(|(key, _)| id_in(Section::Pinned, key)).collect())
     }
 
+    /// Files that have bounds on their cached copies, after `after`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn replicated(&self, after: Option<FileId>, limit: usize) -> Result<Vec<FileId>> {
+        let after = after.map(|id| Section::Replicated.of(id));
+        let rows = self.scan(&Section::Replicated.key(&[]), after.as_deref(), limit)?;
+        Ok(rows.iter().map(|(key, _)| id_in(Section::Replicated, key)).collect())
+    }
+
     /// Deleted files whose blocks the workers have not been told to drop, after `after`; committed
     /// as `BlocksFreed` once they have.
     ///

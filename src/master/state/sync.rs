@@ -8,7 +8,7 @@ use super::namespace::new_inode;
 use super::store::Stop;
 use super::transaction::{Node, Transaction};
 use crate::core::error::{Error, ErrorKind, invalid_argument, not_found};
-use crate::core::model::{FileId, FsPath, PersistenceState};
+use crate::core::model::{FileId, FsPath, PersistenceState, replication};
 use crate::master::inode::{Directory, Extra, File, Inode, Kind, Place};
 use crate::master::journal::entry::{Found, Outcome, SyncLoad, SyncScope, Synced};
 use std::collections::BTreeMap;
@@ -132,8 +132,15 @@ impl Merge<'_, '_> {
             inode.modified_ms = found.modified_ms;
         }
         // What a user set on the path outlives its content; what describes the content does not.
-        if let Some(old) = old.filter(|old| old.pinned || old.ttl_ms.is_some()) {
-            inode.extra = Some(Box::new(Extra { xattrs: BTreeMap::new(), ..old.clone() }));
+        if let Some(old) = old {
+            let mut extra = Extra { xattrs: BTreeMap::new(), ..old.clone() };
+            for name in [replication::MIN, replication::MAX] {
+                extra
+                    .xattrs
+                    .extend(old.xattrs.get_key_value(name).map(|(n, v)| (n.clone(), v.clone())));
+            }
+            inode.extra = (extra.pinned || extra.ttl_ms.is_some() || !extra.xattrs.is_empty())
+                .then(|| Box::new(extra));
         }
         self.tx.insert(place, inode);
     }

@@ -463,6 +463,9 @@ fn index(inode: &Inode) -> Vec<(Vec<u8>, Vec<u8>)> {
     if inode.pinned() {
         rows.push((Section::Pinned.of(inode.id), Vec::new()));
     }
+    if inode.extra.is_some() && inode.file().is_some() && inode.replication().is_set() {
+        rows.push((Section::Replicated.of(inode.id), vec![u8::from(inode.is_persisted())]));
+    }
     if inode.file().is_some_and(|file| !file.completed) {
         rows.push((Section::Incomplete.of(inode.id), encode(&inode.created_ms)));
     }

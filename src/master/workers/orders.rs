@@ -33,6 +33,11 @@ impl Orders {
         self.drop_first(excess);
     }
 
+    /// How many are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// The next orders after `cursor`, which moves past them.
     pub(super) fn take(&self, cursor: &mut u64) -> Vec<i64> {
         let from = (*cursor).max(self.first);

@@ -269,6 +269,11 @@ impl Registry {
         self.table.write().free.push(blocks);
     }
 
+    /// Orders to drop blocks that are kept for workers that have not taken them yet.
+    pub fn free_backlog(&self) -> usize {
+        self.table.read().free.kept()
+    }
+
     /// Tells all workers that these blocks are safe in the under store.
     pub fn persisted(&self, blocks: impl IntoIterator<Item = BlockId>) {
         self.table.write().persisted.push(blocks);

@@ -4,14 +4,17 @@
 //! tells it twice a second, and whenever a task ends, what has been done. A report that does not
 //! get through is told again with the next.
 
+mod copy;
 mod load;
+mod verify;
 
+use super::fill::run_blocking;
 use super::heartbeat::patiently;
 use super::pace::Paces;
 use super::persist::Persister;
 use super::read::Reads;
 use crate::core::error::{Error, ErrorKind, Result};
-use crate::core::model::WorkerId;
+use crate::core::model::{BlockId, WorkerId};
 use crate::core::proto::v1;
 use crate::core::proto::v1::jobs_client::JobsClient;
 use crate::core::proto::v1::task::Kind;
@@ -220,7 +223,24 @@ impl Tasks {
                     Err(error) => report.failed.push(failure(persist.file_id, &error)),
                 });
             }
-            _ => tracing::warn!(task = id, "not done: a task of a kind this worker knows not"),
+            Some(Kind::Drop(drop)) => self.drop_blocks(drop).await,
+            Some(Kind::Copy(copy)) => self.copy(id, job, copy).await,
+            Some(Kind::Verify(verify)) => self.verify(id, job, verify).await,
+            None => tracing::warn!(task = id, "not done: a task of a kind this worker knows not"),
+        }
+    }
+
+    /// Drops blocks that are to be at other workers, but for only copies.
+    async fn drop_blocks(&self, task: v1::DropTask) {
+        let store = self.inner.reads.store.clone();
+        let dropping = move || {
+            for id in task.block_ids {
+                let block = store.peek(BlockId(id)).filter(|block| !block.is_unpersisted());
+                block.iter().for_each(|block| store.discard(block));
+            }
+        };
+        if let Err(error) = run_blocking(dropping).await {
+            tracing::warn!(%error, "dropping copies");
         }
     }
 
@@ -240,6 +260,7 @@ impl Tasks {
             report.skipped.extend(told.skipped);
             report.failed.extend(told.failed);
             report.copied.extend(told.copied);
+            report.verified.extend(told.verified);
             if !told.version.is_empty() {
                 report.version = told.version;
                 report.modified_ms = told.modified_ms;

@@ -79,6 +79,9 @@ _goosefs() {
             goosefs__subcmd__bench,echo-server)
                 cmd="goosefs__subcmd__bench__subcmd__echo__subcmd__server"
                 ;;
+            goosefs__subcmd__bench,elastic)
+                cmd="goosefs__subcmd__bench__subcmd__elastic"
+                ;;
             goosefs__subcmd__bench,empty-fuse)
                 cmd="goosefs__subcmd__bench__subcmd__empty__subcmd__fuse"
                 ;;
@@ -393,7 +396,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__bench)
-            opts="-D -h -V --config --help --version cp evict metadata scale worker start fuse empty-fuse echo-server"
+            opts="-D -h -V --config --help --version cp elastic evict metadata scale worker start fuse empty-fuse echo-server"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -467,6 +470,44 @@ _goosefs() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__bench__subcmd__elastic)
+            opts="-o -D -h -V --files --dir --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

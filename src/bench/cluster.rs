@@ -17,6 +17,8 @@ pub struct Scratch {
     dir: tempfile::TempDir,
     properties: Vec<(String, String)>,
     processes: Vec<(&'static str, Child)>,
+    /// Directories elsewhere that go with it.
+    others: Vec<PathBuf>,
 }
 
 impl Scratch {
@@ -70,13 +72,14 @@ impl Scratch {
             ("worker.hostname", "127.0.0.1".into()),
             ("worker.rpc.port", free_port()?.to_string()),
             ("worker.web.port", "0".into()),
-            ("worker.dirs", format!("MEM:{}:4GB", blocks_dir(dir.path())?.display())),
+            ("worker.dirs", format!("MEM:{}:4GB", free_dir(dir.path())?.display())),
             ("log.level", "warn".into()),
         ]
         .map(|(key, value)| (key.to_string(), value))
         .into();
         all.extend(properties.iter().map(|(key, value)| (key.to_string(), value.clone())));
-        Ok(Scratch { dir, properties: all, processes: Vec::new() })
+        let (processes, others) = Default::default();
+        Ok(Scratch { dir, properties: all, processes, others })
     }
 
     /// Kills the master and starts it again on what it left.
@@ -84,10 +87,7 @@ impl Scratch {
     /// # Errors
     /// As [`Scratch::start`].
     pub fn restart_master(&mut self) -> Result<()> {
-        let found = self.processes.iter().position(|(name, _)| *name == "master");
-        let (_, mut child) = self.processes.remove(found.expect("started with the cluster"));
-        child.kill().context("killing the master")?;
-        child.wait().context("waiting for the master's end")?;
+        self.kill("master")?;
         self.spawn("master", &["master", "start"])?;
         let port = self.config()?.master.rpc_port;
         self.wait_for_port("master", port)
@@ -101,6 +101,23 @@ impl Scratch {
         self.spawn("worker", &["worker", "start"])?;
         let port = self.config()?.worker.rpc_port;
         self.wait_for_port("worker", port)
+    }
+
+    /// Has a directory removed with this cluster.
+    pub fn clears(&mut self, dir: PathBuf) {
+        self.others.push(dir);
+    }
+
+    /// Kills the process of that name.
+    ///
+    /// # Errors
+    /// `Internal` when there is no such process.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        let found = self.processes.iter().position(|(started, _)| *started == name);
+        let index = found.ok_or_else(|| internal(format!("no {name} was started")))?;
+        let (_, mut child) = self.processes.remove(index);
+        child.kill().with_context(|| format!("killing the {name}"))?;
+        child.wait().with_context(|| format!("waiting for the end of the {name}")).map(drop)
     }
 
     /// Starts `goosefs args` as a part of this cluster.
@@ -196,11 +213,17 @@ impl Drop for Scratch {
                 std::fs::remove_dir_all(&dir.path).ok();
             }
         }
+        for dir in &self.others {
+            std::fs::remove_dir_all(dir).ok();
+        }
     }
 }
 
-/// Where the worker keeps blocks: memory where there is some.
-fn blocks_dir(fallback: &Path) -> Result<PathBuf> {
+/// A new directory for a worker's blocks: in memory, where there is some.
+///
+/// # Errors
+/// `Internal` when it cannot be made.
+pub fn free_dir(fallback: &Path) -> Result<PathBuf> {
     let base = if Path::new("/dev/shm").is_dir() { Path::new("/dev/shm") } else { fallback };
     let dir = tempfile::Builder::new().prefix("goosefs-bench-").tempdir_in(base);
     Ok(dir.context("making a directory for blocks")?.keep())

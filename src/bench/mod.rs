@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod cluster;
 pub mod cp;
+pub mod elastic;
 pub mod empty_fuse;
 pub mod evict;
 pub mod floor;

@@ -3,7 +3,7 @@
 use super::print::{Format, Output};
 use super::{block_on, key_value};
 use crate::bench::{
-    Report, cp, empty_fuse, evict, floor, fuse, metadata, scale, start, tree, worker,
+    Report, cp, elastic, empty_fuse, evict, floor, fuse, metadata, scale, start, tree, worker,
 };
 use crate::core::error::{Result, internal};
 use crate::core::model::ByteSize;
@@ -92,10 +92,22 @@ pub struct EvictOptions {
     format: Output,
 }
 
+/// Three workers become five, and then two, under a steady load of random reads
+#[derive(clap::Args, Clone, Debug)]
+pub struct ElasticOptions {
+    /// Files of 256 KiB in the data set
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(10..=8_000))]
+    files: u32,
+    #[command(flatten)]
+    options: Options,
+}
+
 #[derive(Debug, Subcommand)]
 enum Workload {
     /// Copy a tree from a slow archive: cold, loaded, and warm
     Cp(CpOptions),
+    /// Three workers become five, and then two, under a steady load of random reads
+    Elastic(ElasticOptions),
     /// What eviction policies keep, against a clairvoyant
     Evict(EvictOptions),
     /// Stat against a gRPC echo, durable creates against fdatasync
@@ -121,6 +133,12 @@ impl Bench {
     pub fn run(self) -> Result<ExitCode> {
         match self.workload {
             Workload::Cp(options) => options.run()?,
+            Workload::Elastic(ElasticOptions { files, options }) => {
+                let dir = options.dir.clone();
+                let say = |what: &str| eprintln!("{what}");
+                let work = async move { elastic::run(&dir, files as usize, &say).await };
+                print(&Report { rows: on_runtime(work)? }, options.format.output);
+            }
             Workload::Evict(options) => options.run()?,
             Workload::Metadata(options) => {
                 let mut report = Report::default();

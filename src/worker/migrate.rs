@@ -1,10 +1,10 @@
 //! Sending blocks to the workers they belong to, when the ring is about to change.
 //!
 //! The master names the ring there is and the ring there will be. Each worker looks at what it
-//! holds: a block of which it is the first, second or third owner goes to the first, second or
-//! third owner of the new ring, unless that one has it. Those asked for lately go first. Nothing is
-//! removed here: the copies that stay behind serve those who still ask for them, and are evicted in
-//! time like anything that nobody asks for.
+//! holds: a block that it owns goes to the owner of the new ring, unless that one has it. Those asked
+//! for lately go first. Further copies do not move: who wants a number of them has it kept by
+//! `goosefs fs setReplication`. Nothing is removed here: the copies that stay behind serve those who
+//! still ask for them, and are evicted in time like anything that nobody asks for.
 //!
 //! Blocks that are nowhere else are another matter. They leave only a worker that drains; they are
 //! sent to one that does not hold them, the master is told, and only then is the copy here removed.
@@ -31,8 +31,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Owners whose places are filled: a file has rarely more copies.
-const PLACES: usize = 3;
 /// Workers on the ring that are tried for a block that is nowhere else.
 const TRIES: usize = 5;
 /// Blocks that another worker is asked about at once.
@@ -435,14 +433,13 @@ fn plan(store: &BlockStore, own: WorkerId, old: &Ring, new: &Ring) -> Vec<Move> 
     moves.into_iter().map(|(_, one)| one).collect()
 }
 
-/// Who takes the place that `own` has among the owners of a block: nobody where it keeps it. A block
-/// that was not its own goes to the first owner.
+/// Who is to get a block from `own`, its owner until now: the next owner. A copy that lies where it
+/// does not belong goes to the owner that stays the owner, if that one has none; where the owner
+/// changes too, the one there was sees to it.
 fn place(block: BlockId, own: WorkerId, old: &Ring, new: &Ring) -> Option<WorkerId> {
-    let before = old.owners(block, PLACES, |_| false);
-    let rank = before.iter().position(|worker| worker.id == own).unwrap_or(0);
-    let after = new.owners(block, PLACES, |_| false);
-    let next = after.get(rank).or(after.first())?;
-    (next.id != own).then_some(next.id)
+    let before = old.owner(block)?.id;
+    let after = new.owner(block)?.id;
+    (after != own && (before == own || before == after)).then_some(after)
 }
 
 #[cfg(test)]
@@ -465,6 +462,10 @@ mod tests {
             let owner = old.owner(block).unwrap().id;
             let to = place(block, owner, &old, &new);
             assert_eq!(to, new.owner(block).map(|w| w.id).filter(|&id| id != owner));
+            for other in (1..=3).filter(|&id| id != owner) {
+                let expected = to.is_none().then_some(owner);
+                assert_eq!(place(block, other, &old, &new), expected, "a copy elsewhere");
+            }
             if let Some(to) = to {
                 assert_eq!(to, 4);
                 moved += 1;

@@ -26,6 +26,7 @@ use local::read_lent;
 use parking_lot::RwLock;
 use remote::Remote;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Reads of one block from an under store that a worker may run at the same time.
 const UFS_CONCURRENCY: i32 = 8;
@@ -160,6 +161,7 @@ impl Blocks {
             remote: None,
             tried: Vec::new(),
             failures: Vec::new(),
+            doubtful: false,
             refreshed: false,
         }
     }
@@ -207,6 +209,8 @@ pub(super) struct BlockReader {
     tried: Vec<i64>,
     /// What each said.
     failures: Vec<Error>,
+    /// Whether one of them could not be reached: who there is may have changed.
+    doubtful: bool,
     refreshed: bool,
 }
 
@@ -321,6 +325,10 @@ impl BlockReader {
             if let Some(next) = candidates.into_iter().find(|w| !self.tried.contains(&w.id)) {
                 return Ok(next);
             }
+            if std::mem::take(&mut self.doubtful) {
+                context.fetch_workers(Instant::now()).await.map_err(|e| self.naming(e))?;
+                continue;
+            }
             if !self.refreshed && self.blocks.ask_again().await {
                 self.refreshed = true;
                 self.tried.clear();
@@ -333,6 +341,7 @@ impl BlockReader {
     fn failed(&mut self, worker: &WorkerInfo, failure: Failure) -> Result<()> {
         if failure.unreachable {
             self.blocks.context().mark_failed(worker.id);
+            self.doubtful = true;
         }
         self.fail(worker, failure.error)
     }

@@ -21,4 +21,5 @@ mod local;
 mod masters;
 mod ns;
 mod official;
+mod tiers;
 mod ufs;

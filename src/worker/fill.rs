@@ -137,6 +137,7 @@ impl Filler {
         }
         let peers = self.shared.peers.as_ref();
         let peers = peers.map(|peers| peers.former(wanted.block)).unwrap_or_default();
+        block.set_filling(true);
         let fill = Arc::new(Fill {
             shared: self.shared.clone(),
             page_size: block.page_size(),
@@ -310,6 +311,7 @@ impl Drop for Fill {
         let mut fills = self.shared.fills.lock();
         if fills.get(&self.block.id()).is_some_and(|fill| fill.strong_count() == 0) {
             fills.remove(&self.block.id());
+            self.block.set_filling(false);
         }
     }
 }

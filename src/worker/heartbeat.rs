@@ -21,7 +21,7 @@ use crate::core::proto::grpc::block::worker_manager_master_client_service_client
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
 use crate::core::proto::grpc::block::{
     BlockHeartbeatPOptions, BlockHeartbeatPRequest, BlockHeartbeatPResponse, GetWorkerIdPRequest,
-    ManageWorkerPRequest, RegisterWorkerPRequest,
+    ManageWorkerPRequest, RegisterWorkerPRequest, StorageList,
 };
 use crate::core::proto::grpc::{
     CommandType, ManageWorkerAction, Metric, MetricType, WorkerNetAddress,
@@ -297,7 +297,7 @@ impl Heartbeat {
             used_bytes: Some(usage.used as i64),
             cache_used_bytes: Some(usage.used.saturating_sub(usage.unpersisted) as i64),
             persist_used_bytes: Some(usage.unpersisted as i64),
-            lost_storage: None,
+            lost_storage: self.lost_storage(),
             address: Some(address),
             start_time_ms: Some(self.start_ms),
             virtual_node_num: Some(self.virtual_nodes as i32),
@@ -347,6 +347,8 @@ impl Heartbeat {
             persist_used_bytes: Some(usage.unpersisted as i64),
             open_writes: Some(open_writes as i32),
             migration_progress: self.migrator.report(),
+            lost_storage: self.lost_storage(),
+            tiers: self.store.tiers().iter().map(Into::into).collect(),
             ..Default::default()
         };
         let call = self.master.call(|channel| {
@@ -356,6 +358,10 @@ impl Heartbeat {
             }
         });
         patiently(call).await
+    }
+
+    fn lost_storage(&self) -> Option<StorageList> {
+        Some(StorageList { storage: self.store.lost_dirs() })
     }
 
     fn told_metrics(&self) -> Vec<Metric> {

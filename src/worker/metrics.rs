@@ -4,7 +4,7 @@ use super::store::BlockStore;
 use crate::core::metrics::{Counter, Gauge, Metrics, names};
 
 /// The worker's counters. Clones count together.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Counts {
     /// Bytes served to readers.
     pub read_bytes: Counter,
@@ -24,6 +24,13 @@ pub struct Counts {
     pub bad_pages: Counter,
     /// Blocks lent to clients on this host.
     pub lent: Counter,
+    /// Bytes verified in the background.
+    pub scrubbed_bytes: Counter,
+    /// Pages that were found bad in the background.
+    pub scrub_bad_pages: Counter,
+    /// Bad pages that are good again.
+    pub repaired_pages: Counter,
+    metrics: Metrics,
     capacity: Gauge,
     used: Gauge,
     blocks: Gauge,
@@ -42,6 +49,10 @@ impl Counts {
             misses: metrics.counter(&names::WORKER_MISSES),
             bad_pages: metrics.counter(&names::WORKER_BAD_PAGES),
             lent: metrics.counter(&names::WORKER_LENT_BLOCKS),
+            scrubbed_bytes: metrics.counter(&names::WORKER_SCRUBBED_BYTES),
+            scrub_bad_pages: metrics.counter(&names::WORKER_SCRUB_BAD_PAGES),
+            repaired_pages: metrics.counter(&names::WORKER_REPAIRED_PAGES),
+            metrics: metrics.clone(),
             capacity: metrics.gauge(&names::WORKER_CAPACITY),
             used: metrics.gauge(&names::WORKER_USED),
             blocks: metrics.gauge(&names::WORKER_BLOCKS),
@@ -54,5 +65,12 @@ impl Counts {
         self.capacity.set(usage.capacity as i64);
         self.used.set(usage.used as i64);
         self.blocks.set(store.count() as i64);
+        for tier in store.tiers() {
+            let labels = [("medium", tier.medium.as_str()), ("dir", tier.dir.as_str())];
+            let set = |name, value| self.metrics.labelled_gauge(name, &labels).set(value);
+            set(&names::WORKER_DIR_CAPACITY, tier.capacity_bytes as i64);
+            set(&names::WORKER_DIR_USED, tier.used_bytes as i64);
+            set(&names::WORKER_DIR_LOST, tier.lost.into());
+        }
     }
 }

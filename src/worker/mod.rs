@@ -26,12 +26,14 @@ mod peers;
 mod persist;
 mod read;
 mod receive;
+mod scrub;
 mod service;
 mod short_circuit;
 pub mod store;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod write;
 
 use crate::core::config::Config;
@@ -86,6 +88,7 @@ pub async fn run(
     lend(&config, &parts, &duties)?;
     let heartbeat = report(&config, &parts, address.clone(), &duties)?;
     take_tasks(&config, &parts, address.clone(), &heartbeat, &duties);
+    upkeep::start(worker, &parts, &duties);
     if let Some(listener) = web {
         show(&config, &parts, listener, &duties);
     }
@@ -97,6 +100,7 @@ pub async fn run(
     let routes = service::routes(parts.service(), &sessions);
     let shutdown = leave(shutdown, heartbeat, worker.stop_drain);
     let served = server::serve(listener, routes, worker.stop_grace, shutdown).await;
+    parts.reads.store.stop();
     duties.stop(Duration::from_secs(2)).await;
     parts.streams.stop(Duration::from_secs(2)).await;
     let store = parts.reads.store.clone();

@@ -146,6 +146,29 @@ impl Mounts {
         Ok(Wanted { block: id, length, source })
     }
 
+    /// Where block `id` is to be had when no reader says: the master knows its file.
+    ///
+    /// # Errors
+    /// `NotFound` when the file is gone, `FailedPrecondition` when it is in no under store, else as
+    /// [`Mounts::locate`].
+    pub async fn find(&self, id: BlockId, version: &str) -> Result<Wanted> {
+        let info = self.file_info(id.file()).await?;
+        if !info.persisted() {
+            return Err(failed_precondition(format!("{} is in no under store", info.path())));
+        }
+        let version = if version.is_empty() { info.ufs_fingerprint() } else { version };
+        let options = OpenUfsBlockOptions {
+            ufs_path: info.ufs_path.clone(),
+            mount_id: info.mount_id,
+            offset_in_file: Some(id.index() as i64 * info.block_size_bytes()),
+            block_size: info.block_size_bytes,
+            file_length: info.length,
+            version: Some(version.into()),
+            ..Default::default()
+        };
+        self.locate(id, &options).await
+    }
+
     /// Version and length of a file: as the inode tree knows them, else as the store does.
     async fn known(&self, file: FileId, ufs: &Ufs, path: &str) -> Result<(String, u64)> {
         if let Some(known) = self.files.get(&file) {

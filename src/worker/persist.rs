@@ -106,7 +106,7 @@ impl Persister {
         position: &mut u64,
         to: &mut dyn UfsWriter,
     ) -> Result<(), Result<Error>> {
-        let block = self.store.get(id).filter(|block| block.is_whole());
+        let block = self.store.peek(id).filter(|block| block.is_whole());
         let missing =
             || Error::new(ErrorKind::NotFound, format!("block {id} is not on this worker"));
         let block = block.filter(|block| block.length() == length).ok_or_else(|| Ok(missing()))?;

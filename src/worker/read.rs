@@ -9,7 +9,7 @@ use super::fill::{Filler, run_blocking};
 use super::frame::{Buffers, prefix};
 use super::metrics::Counts;
 use super::mounts::{Mounts, Wanted};
-use super::store::{Block, BlockStore, is_full};
+use super::store::{Block, BlockStore, Damage, is_full};
 use crate::core::error::{Error, ErrorKind, Result, internal, invalid_argument, unavailable};
 use crate::core::model::BlockId;
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
@@ -145,7 +145,8 @@ impl Reads {
     /// # Errors
     /// `OutOfRange` when the read is not within the block; `DataLoss` when the only copy is damaged.
     pub async fn stored(&self, read: &Read) -> Result<Option<(Arc<Block>, Arc<File>)>> {
-        let Some(block) = self.store.get(read.id).filter(|block| block.is_whole()) else {
+        let Some(block) = self.store.get(read.id, read.position).filter(|block| block.is_whole())
+        else {
             return Ok(None);
         };
         if self.is_stale(&block, read) {
@@ -189,23 +190,36 @@ impl Reads {
         Ok(buffer.into_frames(read.chunk as usize))
     }
 
-    /// Drops a block whose bytes are not what they were, so that it is filled again.
+    /// Forgets those bytes of a block that are not what they were, so that they are filled again.
     ///
     /// # Errors
     /// `error` itself when the block is the only copy, or when it is not about its bytes.
     pub async fn damaged(&self, block: Arc<Block>, error: Error) -> Result<()> {
-        if error.kind() != ErrorKind::DataLoss || block.is_removed() {
-            // One that has just been evicted has no file any more, and that is no damage.
-            return if block.is_removed() { Ok(()) } else { Err(error) };
+        // One that has just been evicted has no file any more, and that is no damage.
+        if block.is_removed() {
+            return Ok(());
         }
-        self.counts.bad_pages.inc();
-        if block.is_unpersisted() {
-            tracing::error!(%error, "the only copy of a block is damaged");
-            return Err(error);
-        }
-        tracing::warn!(%error, "dropped; it will be filled again");
         let store = self.store.clone();
-        run_blocking(move || store.discard(&block)).await
+        let examined = run_blocking(move || (store.examine(&block, &error), error, block)).await?;
+        let (damage, error, block) = examined;
+        match damage {
+            Damage::Lost(pages) => {
+                self.counts.bad_pages.inc_by(pages as u64);
+                tracing::warn!(%error, pages, "bad pages; they will be filled again");
+            }
+            Damage::Dropped => {
+                self.counts.bad_pages.inc();
+                tracing::warn!(%error, "dropped; it will be filled again");
+            }
+            Damage::OnlyCopy => {
+                self.counts.bad_pages.inc();
+                tracing::error!(%error, block = %block.id(), "the only copy of a block is damaged");
+                return Err(error);
+            }
+            Damage::None if block.is_removed() => {}
+            Damage::None => return Err(error),
+        }
+        Ok(())
     }
 
     /// Sends the rest of `read`, wherever it is to be had from.

@@ -100,7 +100,7 @@ impl Service {
     async fn cache(&self, id: i64, options: Option<OpenUfsBlockOptions>) -> Result<()> {
         let id = BlockId(id);
         let options = told(id, options)?;
-        if self.reads.store.get(id).is_some_and(|block| block.is_whole()) {
+        if self.reads.store.peek(id).is_some_and(|block| block.is_whole()) {
             return Ok(());
         }
         let wanted = self.reads.mounts.locate(id, &options).await?;
@@ -110,7 +110,7 @@ impl Service {
     /// Pins a block and says where its file is.
     async fn open_local(&self, request: Option<OpenLocalBlockRequest>) -> Result<(Held, String)> {
         let id = BlockId(request.unwrap_or_default().block_id());
-        let block = self.reads.store.get(id).filter(|block| block.is_whole());
+        let block = self.reads.store.get_whole(id);
         let block = block.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("block {id} is not whole in tiered storage"))
         })?;
@@ -203,7 +203,7 @@ impl BlockWorker for Service {
         let request = request.into_inner();
         let id = BlockId(request.block_id());
         let options = told(id, request.open_ufs_block_options)?;
-        if !self.reads.store.get(id).is_some_and(|block| block.is_whole()) {
+        if !self.reads.store.peek(id).is_some_and(|block| block.is_whole()) {
             let mounts = self.reads.mounts.clone();
             self.reads.filler.fill_behind(async move { mounts.locate(id, &options).await });
         }

@@ -95,7 +95,7 @@ async fn lend(
     request: LendRequest,
 ) -> (Option<LentBlock>, Vec<(BlockId, LentBlock)>) {
     let id = BlockId(request.block_id);
-    let whole = |id| reads.store.get(id).filter(|block| block.is_whole());
+    let whole = |id| reads.store.get_whole(id);
     let also = request.also.iter().take(lend::MOST_ALSO).map(|&id| BlockId(id));
     let blocks: Vec<_> = std::iter::once(id).chain(also).filter_map(whole).collect();
     let (mut lent, mut also) = (None, Vec::new());

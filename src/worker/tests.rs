@@ -258,7 +258,7 @@ async fn a_write_is_there_after_its_stream_ends_and_flushes_are_answered() {
     rig.write(vec![begin(id(1)), chunk(data(10, 8))]).await.unwrap();
     assert!(rig.read(whole(id(1), 10, None)).await.unwrap() == data(10, 8));
     rig.write(vec![begin(id(2))]).await.unwrap();
-    assert!(rig.parts.reads.store.get(id(2)).is_some(), "an empty block is one too");
+    assert!(rig.parts.reads.store.peek(id(2)).is_some(), "an empty block is one too");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -291,7 +291,7 @@ async fn a_write_that_is_broken_off_leaves_nothing() {
         drop(messages);
     }
     until("the space is given back", || rig.parts.reads.store.usage().used == 0).await;
-    assert!(rig.parts.reads.store.get(id(1)).is_none());
+    assert!(rig.parts.reads.store.peek(id(1)).is_none());
     let error = rig.read(whole(id(1), 1, None)).await.unwrap_err();
     for word in [id(1).to_string().as_str(), "tiered storage", "UFS"] {
         assert!(error.to_string().contains(word), "{error}");
@@ -340,7 +340,7 @@ async fn a_whole_block_is_lent_and_a_missing_one_filled_behind() {
     let first = lend::request_async(&mut stream, &question(id(1), None)).await.unwrap();
     assert!(first.is_none());
     lend::request_async(&mut stream, &question(id(1), Some(options))).await.unwrap();
-    let filled = || rig.parts.reads.store.get(id(1)).is_some_and(|block| block.is_whole());
+    let filled = || rig.parts.reads.store.peek(id(1)).is_some_and(|block| block.is_whole());
     until("it is filled behind", filled).await;
     let ask = question(id(1), None);
     let lent = lend::request_async(&mut stream, &ask).await.unwrap().unwrap();

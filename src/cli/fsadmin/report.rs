@@ -4,7 +4,7 @@ use crate::cli::fs::{mount_json, mount_line};
 use crate::cli::print;
 use crate::cli::session::Session;
 use crate::core::error::Result;
-use crate::core::model::{ByteSize, WorkerInfo, WorkerState};
+use crate::core::model::{ByteSize, TierUsage, WorkerInfo, WorkerState};
 use clap::{Args, ValueEnum};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -119,7 +119,26 @@ async fn capacity(session: &mut Session) -> Result<()> {
     session.out.line(format!("    Used Percentage: {percent}%"))?;
     session.out.line(format!("    Free Percentage: {}%\n", 100 - percent))?;
     let header = ["Worker Name", "State", "Last Heartbeat", "Capacity", "Used", "Not Persisted"];
-    session.out.table(&header, workers.iter().map(worker_row).collect(), &())
+    session.out.table(&header, workers.iter().map(worker_row).collect(), &())?;
+    let dirs: Vec<_> =
+        live().flat_map(|w| w.tiers.iter().map(move |tier| tier_row(w, tier))).collect();
+    if dirs.is_empty() {
+        return Ok(());
+    }
+    session.out.line("\nDirectories:")?;
+    session.out.table(&["Worker Name", "Tier", "Directory", "State", "Capacity", "Used"], dirs, &())
+}
+
+fn tier_row(worker: &WorkerInfo, tier: &TierUsage) -> Vec<String> {
+    let used = percent(tier.used_bytes, tier.capacity_bytes);
+    vec![
+        worker.address.to_string(),
+        tier.medium.clone(),
+        tier.dir.clone(),
+        if tier.lost { "OUT OF SERVICE" } else { "OK" }.into(),
+        ByteSize(tier.capacity_bytes).to_string(),
+        format!("{} ({used}%)", ByteSize(tier.used_bytes)),
+    ]
 }
 
 fn percent(part: u64, whole: u64) -> u64 {
@@ -162,6 +181,13 @@ fn worker_json(worker: &WorkerInfo) -> serde_json::Value {
         "capacityBytes": worker.capacity_bytes,
         "usedBytes": worker.used_bytes,
         "persistUsedBytes": worker.persist_used_bytes,
+        "tiers": worker.tiers.iter().map(|tier| serde_json::json!({
+            "medium": tier.medium,
+            "dir": tier.dir,
+            "lost": tier.lost,
+            "capacityBytes": tier.capacity_bytes,
+            "usedBytes": tier.used_bytes,
+        })).collect::<Vec<_>>(),
     })
 }
 

@@ -37,6 +37,16 @@ settings! {
         watermark_low: Share = "goosefs.worker.watermark.low", "80%";
         /// Which blocks go first: S3FIFO, which one large scan does not flush, LRU or LFU.
         eviction_policy: EvictionPolicy = "goosefs.worker.eviction.policy", "S3FIFO";
+        /// Reads of a block of a lower tier within goosefs.worker.promote.window that move it up a tier; 0 moves none.
+        promote_reads: u32 = "goosefs.worker.promote.reads", "3";
+        /// How long a read counts towards moving a block up.
+        promote_window: Duration = "goosefs.worker.promote.window", "10min";
+        /// Bytes a second that are moved between tiers; 0 for no limit.
+        move_bandwidth: ByteSize = "goosefs.worker.move.bandwidth", "200MB";
+        /// Bytes a second that are read in the background to verify their checksums; 0 for none.
+        scrub_bandwidth: ByteSize = "goosefs.worker.scrub.bandwidth", "16MB";
+        /// How often every block is verified in the background, as far as the bandwidth allows.
+        scrub_interval: Duration = "goosefs.worker.scrub.interval", "7days";
         /// How often the worker reports to the master.
         heartbeat_interval: Duration = "goosefs.worker.block.heartbeat.interval", "1s";
         /// Points of this worker on the ring: more points, more blocks. 0 for as many as its capacity

@@ -100,6 +100,15 @@ impl Eviction for S3Fifo {
         self.lists.push(MAIN, key, bytes);
     }
 
+    fn postpone(&mut self, key: u64, bytes: u64) {
+        // Small remembers what went from it.
+        if self.forget(key) {
+            self.lists.push(SMALL, key, bytes);
+        } else if self.lists.get_mut(key).is_none() {
+            self.lists.push(MAIN, key, bytes);
+        }
+    }
+
     fn access(&mut self, key: u64) {
         if let Some(node) = self.lists.get_mut(key).filter(|node| node.list != GHOST) {
             node.asked = (node.asked + 1).min(ASKED_MOST);

@@ -47,6 +47,12 @@ impl Eviction for Lfu {
         self.put(key, 2, bytes);
     }
 
+    fn postpone(&mut self, key: u64, bytes: u64) {
+        if !self.keys.contains_key(&key) {
+            self.insert(key, bytes);
+        }
+    }
+
     fn access(&mut self, key: u64) {
         if let Some(&Known { times, bytes, .. }) = self.keys.get(&key) {
             self.put(key, times + 1, bytes);

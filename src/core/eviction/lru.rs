@@ -18,6 +18,12 @@ impl Eviction for Lru {
         self.insert(key, bytes);
     }
 
+    fn postpone(&mut self, key: u64, bytes: u64) {
+        if self.lists.get_mut(key).is_none() {
+            self.insert(key, bytes);
+        }
+    }
+
     fn access(&mut self, key: u64) {
         if let Some(node) = self.lists.remove(key) {
             self.lists.push(0, key, node.bytes);

@@ -22,9 +22,11 @@ pub trait Eviction: Debug + Send {
     /// weight.
     fn insert(&mut self, key: u64, bytes: u64);
 
-    /// A key comes in that has proved itself before: it was to go and could not, or was here before
-    /// a restart.
+    /// A key comes in that has proved itself before: it was here before a restart.
     fn keep(&mut self, key: u64, bytes: u64);
+
+    /// A key that was to go and could not, comes in again where it was. Nothing if it is there.
+    fn postpone(&mut self, key: u64, bytes: u64);
 
     /// A key is asked for.
     fn access(&mut self, key: u64);

@@ -52,6 +52,7 @@ fn what_was_popular_long_ago_is_overtaken() {
 enum Step {
     Insert(u64, u64),
     Keep(u64, u64),
+    Postpone(u64, u64),
     Access(u64),
     Resize(u64, u64),
     Remove(u64),
@@ -63,6 +64,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (key.clone(), bytes.clone()).prop_map(|(key, bytes)| Step::Insert(key, bytes)),
         1 => (key.clone(), bytes.clone()).prop_map(|(key, bytes)| Step::Keep(key, bytes)),
+        1 => (key.clone(), bytes.clone()).prop_map(|(key, bytes)| Step::Postpone(key, bytes)),
         4 => key.clone().prop_map(Step::Access),
         1 => (key.clone(), bytes).prop_map(|(key, bytes)| Step::Resize(key, bytes)),
         1 => key.prop_map(Step::Remove),
@@ -87,6 +89,10 @@ proptest! {
                     Step::Keep(key, bytes) => {
                         order.keep(key, bytes);
                         model.insert(key, bytes);
+                    }
+                    Step::Postpone(key, bytes) => {
+                        order.postpone(key, bytes);
+                        model.entry(key).or_insert(bytes);
                     }
                     Step::Access(key) => order.access(key),
                     Step::Resize(key, bytes) => {

@@ -20,4 +20,4 @@ pub use mount::MountInfo;
 pub use path::FsPath;
 pub use ring::Ring;
 pub use size::ByteSize;
-pub use worker::{Locality, WorkerAddress, WorkerId, WorkerInfo, WorkerState};
+pub use worker::{Locality, TierUsage, WorkerAddress, WorkerId, WorkerInfo, WorkerState};

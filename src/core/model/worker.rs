@@ -72,6 +72,21 @@ impl Locality {
     }
 }
 
+/// How full one directory of a worker's block store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TierUsage {
+    /// MEM, SSD or HDD.
+    pub medium: String,
+    /// Where it is.
+    pub dir: String,
+    /// Bytes it may hold.
+    pub capacity_bytes: u64,
+    /// Bytes it holds.
+    pub used_bytes: u64,
+    /// Whether it is out of service.
+    pub lost: bool,
+}
+
 /// What the master tells of a live worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerInfo {
@@ -99,6 +114,8 @@ pub struct WorkerInfo {
     pub state: WorkerState,
     /// Where it is.
     pub locality: Locality,
+    /// How full its directories are; told in reports only.
+    pub tiers: Vec<TierUsage>,
 }
 
 impl WorkerInfo {

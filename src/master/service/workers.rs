@@ -62,12 +62,14 @@ impl WorkerManagerMasterClientService for Workers {
         _: Request<GetWorkerInfoListPOptions>,
     ) -> Answered<GetWorkerInfoListPResponse> {
         self.0.check_primary()?;
-        let live = self.0.workers.live_within(self.0.config.master.worker_grace).await;
+        let mut live = self.0.workers.live_within(self.0.config.master.worker_grace).await;
         if live.is_empty() {
             // Not a failure that goes away by asking again: we have waited already.
             let text = "no worker has registered: start one with `goosefs worker start`";
             return Err(failed_precondition(text).into());
         }
+        // Every client asks, and none of them for that.
+        live.iter_mut().for_each(|worker| worker.tiers = Vec::new());
         self.listed(&live)
     }
 
@@ -277,6 +279,7 @@ impl WorkerManagerMasterWorkerService for Workers {
             persist_used_bytes: bytes(beat.persist_used_bytes()),
             open_writes: u32::try_from(beat.open_writes()).unwrap_or_default(),
             lost_storage: beat.lost_storage.unwrap_or_default().storage,
+            tiers: beat.tiers.iter().map(Into::into).collect(),
         });
         let Some(answer) = answer else {
             let command = command(CommandType::Register, Vec::new());

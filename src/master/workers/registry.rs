@@ -2,7 +2,7 @@
 
 use super::orders::Orders;
 use crate::core::model::{
-    BlockId, Locality, Ring, WorkerAddress, WorkerId, WorkerInfo, WorkerState,
+    BlockId, Locality, Ring, TierUsage, WorkerAddress, WorkerId, WorkerInfo, WorkerState,
 };
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -57,6 +57,8 @@ pub struct Heartbeat {
     pub lost_storage: Vec<String>,
     /// Blocks that are being written to it.
     pub open_writes: u32,
+    /// How full its directories are.
+    pub tiers: Vec<TierUsage>,
 }
 
 /// What a worker is told in answer to a heartbeat.
@@ -149,6 +151,7 @@ impl Registry {
             live: true,
             state: registration.state,
             locality: registration.locality,
+            tiers: Vec::new(),
         };
         let state = info.state.name();
         tracing::info!(worker = info.id, address = %info.address, state, "registered");
@@ -174,6 +177,7 @@ impl Registry {
         worker.info.capacity_bytes = beat.capacity_bytes.unwrap_or(worker.info.capacity_bytes);
         worker.lost_storage = beat.lost_storage;
         worker.open_writes = beat.open_writes;
+        worker.info.tiers = beat.tiers;
         let answer = Answer {
             free: free.take(&mut worker.free_cursor),
             persisted: persisted.take(&mut worker.persisted_cursor),

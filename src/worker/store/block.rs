@@ -1,19 +1,25 @@
 //! One block: a plain file, and what is known of its pages.
 //!
 //! A block is filled page by page until it is whole, and never changes after. Its file is removed,
-//! never truncated, so whoever has it open reads on.
+//! never truncated, so whoever has it open reads on. It may move to another directory: then whoever
+//! opens it next finds it there. A page that turns out damaged is missing again, until it is filled
+//! anew with the same bytes.
 
 use super::checksum::{PageTable, sum_of};
 use super::dir::{Dir, Name, Origin, Space};
+use super::heat::Heat;
 use crate::core::error::{Context, Error, ErrorKind, Result, data_loss};
 use crate::core::model::BlockId;
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::fs::File;
 use std::io::IoSlice;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 /// The most pieces one pwritev(2) takes (IOV_MAX).
 const MAX_PIECES: usize = 1024;
@@ -21,29 +27,53 @@ const MAX_PIECES: usize = 1024;
 /// One block of the store.
 #[derive(Debug)]
 pub struct Block {
-    pub(super) name: Name,
-    pub(super) origin: Origin,
-    pub(super) dir: Arc<Dir>,
+    id: BlockId,
     length: u64,
     version: String,
     pages: Mutex<PageTable>,
     whole: AtomicBool,
     unpersisted: AtomicBool,
-    accessed: AtomicU64,
+    pub(super) heat: Heat,
     /// How many rely on its file staying where it is.
     holders: AtomicU64,
-    /// Its share of the quota; none once it has been removed.
-    space: Mutex<Option<Space>>,
+    place: RwLock<Place>,
     /// The file, as long as somebody uses it: a store has more blocks than a process descriptors.
     open: Mutex<Weak<File>>,
+}
+
+/// Which files are a block's.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    pub dir: Arc<Dir>,
+    pub origin: Origin,
+    pub name: Name,
+}
+
+impl Site {
+    pub(super) fn data_path(&self) -> PathBuf {
+        self.dir.data_path(self.origin, self.name)
+    }
+
+    pub(super) fn table_path(&self) -> PathBuf {
+        self.dir.table_path(self.origin, self.name)
+    }
+
+    pub(super) fn remove(&self) {
+        self.dir.remove(self.origin, self.name);
+    }
+}
+
+#[derive(Debug)]
+struct Place {
+    site: Site,
+    /// Its share of the quota; none once it has been removed.
+    space: Option<Space>,
 }
 
 /// What a block is made of.
 #[derive(Debug)]
 pub(super) struct Parts {
-    pub name: Name,
-    pub origin: Origin,
-    pub dir: Arc<Dir>,
+    pub site: Site,
     pub pages: PageTable,
     pub version: String,
     pub unpersisted: bool,
@@ -53,24 +83,22 @@ pub(super) struct Parts {
 impl Block {
     pub(super) fn new(parts: Parts) -> Block {
         Block {
-            name: parts.name,
-            origin: parts.origin,
-            dir: parts.dir,
+            id: parts.site.name.block,
             length: parts.pages.length(),
             version: parts.version,
             whole: AtomicBool::new(parts.pages.is_whole()),
             pages: Mutex::new(parts.pages),
             unpersisted: AtomicBool::new(parts.unpersisted),
-            accessed: AtomicU64::new(0),
+            heat: Heat::default(),
             holders: AtomicU64::new(0),
-            space: Mutex::new(Some(parts.space)),
+            place: RwLock::new(Place { site: parts.site, space: Some(parts.space) }),
             open: Mutex::default(),
         }
     }
 
     /// Its id.
     pub fn id(&self) -> BlockId {
-        self.name.block
+        self.id
     }
 
     /// Bytes in it.
@@ -101,12 +129,24 @@ impl Block {
 
     /// Whether its file is in memory, so that no read of it waits.
     pub fn is_in_memory(&self) -> bool {
-        self.dir.is_memory()
+        self.place.read().site.dir.is_memory()
     }
 
     /// Where its file is.
-    pub fn path(&self) -> std::path::PathBuf {
-        self.dir.data_path(self.origin, self.name)
+    pub fn path(&self) -> PathBuf {
+        self.place.read().site.data_path()
+    }
+
+    pub(super) fn site(&self) -> Site {
+        self.place.read().site.clone()
+    }
+
+    pub(super) fn dir(&self) -> Arc<Dir> {
+        self.place.read().site.dir.clone()
+    }
+
+    pub(super) fn is_in(&self, dir: &Arc<Dir>) -> bool {
+        Arc::ptr_eq(&self.place.read().site.dir, dir)
     }
 
     /// Bytes in a page, but for the last.
@@ -125,13 +165,9 @@ impl Block {
         self.is_whole() || self.pages.lock().has(index)
     }
 
-    /// When it was last asked for, on the store's own count.
+    /// When it was last asked for, on the store's own count: later is more.
     pub fn accessed(&self) -> u64 {
-        self.accessed.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn touch(&self, tick: u64) {
-        self.accessed.store(tick, Ordering::Relaxed);
+        self.heat.last()
     }
 
     /// Notes that it exists elsewhere too; says whether that is news.
@@ -141,15 +177,16 @@ impl Block {
 
     /// Whether it has been removed from the store.
     pub fn is_removed(&self) -> bool {
-        self.space.lock().is_none()
+        self.place.read().space.is_none()
     }
 
     pub(super) fn is_held(&self) -> bool {
         self.holders.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn bytes_held(&self) -> u64 {
-        self.space.lock().as_ref().map_or(0, Space::bytes)
+    /// Bytes of it that are there.
+    pub fn bytes_held(&self) -> u64 {
+        self.place.read().space.as_ref().map_or(0, Space::bytes)
     }
 
     /// Its file, open for reading.
@@ -171,9 +208,15 @@ impl Block {
     /// # Errors
     /// As [`Block::open`].
     pub fn open_anew(&self) -> Result<File> {
-        let path = self.path();
+        let mut path = self.path();
+        let mut opened = File::open(&path);
+        // It may have moved between the two.
+        while opened.is_err() && path != self.path() {
+            path = self.path();
+            opened = File::open(&path);
+        }
         let damaged = |why: String| data_loss(format!("block {}: {why}", self.id()));
-        let file = File::open(&path).map_err(|e| match e.kind() {
+        let file = opened.map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => damaged(format!("{} is gone", path.display())),
             _ => Error::from(e).context(path.display()),
         })?;
@@ -240,6 +283,49 @@ impl Block {
         Ok(())
     }
 
+    /// The pages that are there and not as they were; every page is read, by `file`.
+    ///
+    /// # Errors
+    /// Why the file cannot be read as a whole.
+    pub(super) fn bad_pages(&self, file: &File, pages: Range<usize>) -> Result<Vec<usize>> {
+        let mut bad = Vec::new();
+        let mut page = Vec::new();
+        for index in pages {
+            let (range, sum, there) = {
+                let pages = self.pages.lock();
+                (pages.range(index), pages.sum(index), pages.has(index))
+            };
+            let Some(sum) = sum.filter(|_| there) else { continue };
+            page.resize((range.end - range.start) as usize, 0);
+            self.read_exact(file, range.start, &mut page)?;
+            if crc32c::crc32c(&page) != sum {
+                bad.push(index);
+            }
+        }
+        Ok(bad)
+    }
+
+    /// Pages in it.
+    pub fn page_count(&self) -> usize {
+        self.pages.lock().count()
+    }
+
+    /// Forgets pages, so that they are filled again; says how many were there. Whoever has the file
+    /// open finds it as long as before.
+    pub(super) fn lose_pages(&self, bad: &[usize]) -> usize {
+        self.whole.store(false, Ordering::Release);
+        let mut lost = 0;
+        let mut pages = self.pages.lock();
+        for &index in bad.iter().filter(|&&index| pages.has(index)).collect::<Vec<_>>() {
+            let range = pages.range(index);
+            pages.clear(index);
+            self.shrink(range.end - range.start);
+            lost += 1;
+        }
+        self.whole.store(pages.is_whole(), Ordering::Release);
+        lost
+    }
+
     fn read_exact(&self, file: &File, offset: u64, buffer: &mut [u8]) -> Result<()> {
         file.read_exact_at(buffer, offset).map_err(|e| match e.kind() {
             std::io::ErrorKind::UnexpectedEof => data_loss(format!(
@@ -265,7 +351,7 @@ impl Block {
     /// # Errors
     /// `Aborted` when the block has been removed.
     pub(super) fn grow(&self, more: u64, limit: u64) -> Result<bool> {
-        match self.space.lock().as_mut() {
+        match self.place.write().space.as_mut() {
             Some(space) => Ok(space.grow(more, limit)),
             None => Err(Error::new(
                 ErrorKind::Aborted,
@@ -274,9 +360,17 @@ impl Block {
         }
     }
 
+    /// Says whether it is being filled: then others are not sent where it will need its room.
+    pub fn set_filling(&self, filling: bool) {
+        if let Some(space) = self.place.write().space.as_mut() {
+            let missing = self.length.saturating_sub(space.bytes());
+            space.promise(if filling { missing } else { 0 });
+        }
+    }
+
     /// Gives back what was grown by for bytes that did not get written.
     pub(super) fn shrink(&self, less: u64) {
-        if let Some(space) = self.space.lock().as_mut() {
+        if let Some(space) = self.place.write().space.as_mut() {
             space.shrink(less);
         }
     }
@@ -308,22 +402,27 @@ impl Block {
         let file = self.open_to_fill()?;
         let offset = self.pages.lock().range(index).start;
         let pieces: Vec<&[u8]> = pages.iter().flatten().map(|piece| &piece[..]).collect();
+        let start = Instant::now();
         write_all_at(&file, &pieces, offset).with_context(|| self.path().display().to_string())?;
+        let bytes = pieces.iter().map(|piece| piece.len() as u64).sum();
+        self.dir().speed.measured(bytes, start.elapsed());
         let sums: Vec<u32> = pages.iter().map(|pieces| sum_of(pieces)).collect();
         let mut table = self.pages.lock();
         let mut next = table.clone();
-        for (page, sum) in sums.into_iter().enumerate() {
-            next.fill(index + page, sum);
-        }
+        let fill = |table: &mut PageTable| {
+            sums.iter().enumerate().for_each(|(page, sum)| table.fill(index + page, *sum));
+        };
+        fill(&mut next);
         if !next.is_whole() || table.is_whole() {
             *table = next;
             return Ok(file);
         }
-        // All others are there: nobody else changes the table meanwhile.
         drop(table);
         self.write_table_of(&next)?;
-        *self.pages.lock() = next;
-        self.whole.store(true, Ordering::Release);
+        let mut table = self.pages.lock();
+        fill(&mut table);
+        // A page may have been lost meanwhile.
+        self.whole.store(table.is_whole(), Ordering::Release);
         Ok(file)
     }
 
@@ -334,19 +433,55 @@ impl Block {
     }
 
     fn write_table_of(&self, pages: &PageTable) -> Result<()> {
-        let bytes = pages.encode(self.id().0, &self.version, self.is_unpersisted());
-        let path = self.dir.table_path(self.origin, self.name);
+        let path = self.place.read().site.table_path();
+        let bytes = self.encode(pages, self.is_unpersisted());
         write_beside(&path, &bytes).with_context(|| path.display().to_string())
+    }
+
+    fn encode(&self, pages: &PageTable, unpersisted: bool) -> Vec<u8> {
+        pages.encode(self.id().0, &self.version, unpersisted)
+    }
+
+    /// The page table as it belongs beside a copy of the block.
+    pub(super) fn table_to_move(&self, unpersisted: bool) -> Vec<u8> {
+        self.encode(&self.pages.lock().clone(), unpersisted)
+    }
+
+    /// Whether another has the same bytes, by all that is known of the two.
+    pub(super) fn is_same_as(&self, other: &Block) -> bool {
+        let (own, others) = (self.pages.lock().clone(), other.pages.lock().clone());
+        self.version == other.version && own.is_whole() && own.has_same_pages(&others)
+    }
+
+    /// Moves to where a copy of it lies: whoever opens it from now on opens that. Says where it was;
+    /// what it was given comes back when it cannot move any more.
+    pub(super) fn move_to(&self, site: Site, space: Space) -> std::result::Result<Site, Site> {
+        let mut open = self.open.lock();
+        let mut place = self.place.write();
+        if place.space.is_none() || self.is_held() || !self.is_whole() {
+            return Err(site);
+        }
+        *open = Weak::new();
+        place.space = Some(space);
+        Ok(std::mem::replace(&mut place.site, site))
     }
 
     /// Removes the files and gives the space back; says whether it was there.
     pub(super) fn remove(&self) -> bool {
         // Taken first: nothing is filled in once it is.
-        let space = self.space.lock().take();
+        let (space, site) = {
+            let mut place = self.place.write();
+            (place.space.take(), place.site.clone())
+        };
         if space.is_some() {
-            self.dir.remove(self.origin, self.name);
+            site.remove();
         }
         space.is_some()
+    }
+
+    /// Gives the space back and leaves the files alone: their disk does not work.
+    pub(super) fn forget(&self) {
+        self.place.write().space = None;
     }
 }
 

@@ -134,6 +134,20 @@ impl PageTable {
         self.verified.set(index, true);
     }
 
+    /// Notes that page `index` is not there.
+    pub fn clear(&mut self, index: usize) {
+        self.filled.set(index, false);
+        self.verified.set(index, false);
+    }
+
+    /// Whether another table says of every page what this one does.
+    pub fn has_same_pages(&self, other: &PageTable) -> bool {
+        (self.page_size, self.length, &self.filled)
+            == (other.page_size, other.length, &other.filled)
+            && self.sums == other.sums
+            && self.sums.len() == self.count()
+    }
+
     /// Whether page `index` has been seen to match since the process started.
     pub fn is_verified(&self, index: usize) -> bool {
         self.verified.get(index)

@@ -12,16 +12,27 @@
 //! A generation tells a block that is committed anew from the one before: a page table can never be
 //! taken for that of other bytes, whenever the process dies.
 
+use super::lease;
+use super::speed::Speed;
 use crate::core::config::{StoreDir, StoreQuota};
-use crate::core::error::{Context, Error, ErrorKind, Result, invalid_argument};
-use crate::core::model::{BlockId, ByteSize};
+use crate::core::error::{
+    Context, Error, ErrorKind, Result, failed_precondition, invalid_argument, unavailable,
+};
+use crate::core::eviction::{self, Eviction};
+use crate::core::model::{BlockId, ByteSize, EvictionPolicy};
 use crate::core::runtime::files;
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::fs::File;
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+/// How long a disk that was found full is taken for full.
+const FULL_FOR: Duration = Duration::from_secs(5);
 /// Subdirectories blocks are spread over.
 const FAN_OUT: i64 = 256;
 /// The file with the cluster's id.
@@ -80,14 +91,32 @@ impl Name {
 /// One directory of the store.
 #[derive(Debug)]
 pub struct Dir {
-    medium: String,
-    root: PathBuf,
-    quota: u64,
+    config: StoreDir,
+    /// How many faster tiers there are.
+    tier: usize,
+    policy: EvictionPolicy,
+    quota: AtomicU64,
     used: AtomicU64,
-    /// Held by whoever evicts from this directory, so that one does at a time.
-    pub evicting: parking_lot::Mutex<()>,
-    /// Locked as long as we live.
-    _lock: File,
+    /// Bytes that blocks being filled will take.
+    promised: AtomicU64,
+    /// When its disk was last found full before its quota was.
+    found_full: Mutex<Option<Instant>>,
+    /// How fast it takes bytes.
+    pub speed: Speed,
+    /// Held by whoever evicts to go on at once, so that one does at a time.
+    pub evicting: Mutex<()>,
+    /// In which order its blocks go; those that may.
+    pub order: Mutex<Box<dyn Eviction>>,
+    /// Blocks that were to go and are pinned.
+    pub aside: Mutex<Vec<BlockId>>,
+    /// Blocks that were to go and are in use.
+    pub in_use: Mutex<HashSet<BlockId>>,
+    /// Whether the kernel tells here who has a file open.
+    leases: AtomicBool,
+    /// Why it cannot be used, if so.
+    lost: Mutex<Option<String>>,
+    /// Locked as long as we live; none where the directory could never be opened.
+    lock: Mutex<Option<File>>,
 }
 
 impl Dir {
@@ -96,27 +125,150 @@ impl Dir {
     /// # Errors
     /// `InvalidArgument` when the quota is more than the disk has, `FailedPrecondition` when another
     /// worker uses the directory, else why it cannot be written to.
-    pub fn open(config: &StoreDir) -> Result<Dir> {
-        let root = &config.path;
-        let unusable = || {
-            let root = root.display();
-            format!("{root} cannot hold blocks: make it writable or change goosefs.worker.dirs")
-        };
-        let lock = make_folders(root).and_then(|()| take_lock(root)).with_context(unusable)?;
-        let quota = quota_of(config)?;
-        let tmp = root.join("tmp");
+    pub fn open(config: &StoreDir, tier: usize, policy: EvictionPolicy) -> Result<Dir> {
+        let dir = Dir::lost(config, tier, policy, "not opened yet".into());
+        make_folders(dir.root()).with_context(|| unusable(dir.root()))?;
+        dir.take_over()?;
+        *dir.lost.lock() = None;
+        Ok(dir)
+    }
+
+    /// A directory that cannot be used now, and why.
+    pub fn lost(config: &StoreDir, tier: usize, policy: EvictionPolicy, why: String) -> Dir {
+        Dir {
+            config: config.clone(),
+            tier,
+            policy,
+            quota: AtomicU64::new(0),
+            used: AtomicU64::new(0),
+            promised: AtomicU64::new(0),
+            found_full: Mutex::new(None),
+            speed: Speed::default(),
+            evicting: Mutex::default(),
+            order: Mutex::new(eviction::new(policy)),
+            aside: Mutex::default(),
+            in_use: Mutex::default(),
+            leases: AtomicBool::new(false),
+            lost: Mutex::new(Some(why)),
+            lock: Mutex::new(None),
+        }
+    }
+
+    /// Locks the directory, measures it and clears away what was being written.
+    fn take_over(&self) -> Result<()> {
+        let unusable = || unusable(self.root());
+        let lock = take_lock(self.root()).with_context(unusable)?;
+        self.quota.store(quota_of(&self.config)?, Ordering::Relaxed);
+        let tmp = self.root().join("tmp");
         for entry in std::fs::read_dir(&tmp).with_context(unusable)? {
             // What a process that died was writing; nobody was told of it.
             std::fs::remove_file(entry.map_err(Error::from)?.path()).with_context(unusable)?;
         }
-        Ok(Dir {
-            medium: config.medium.clone(),
-            root: root.clone(),
-            quota,
-            used: AtomicU64::new(0),
-            evicting: Default::default(),
-            _lock: lock,
-        })
+        *self.lock.lock() = Some(lock);
+        self.probe().with_context(unusable)?;
+        let leases = lease::are_supported(&tmp);
+        if !leases {
+            let dir = self.root().display();
+            tracing::info!(%dir, "this file system does not tell who has a file open: blocks that are lent may be evicted");
+        }
+        self.leases.store(leases, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether its disk works: it is the one we locked, takes a few bytes and gives them back. A
+    /// full one works.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn probe(&self) -> Result<()> {
+        let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let locked = self.lock.lock().as_ref().map(File::metadata).transpose()?;
+        let path = self.root().join("lock");
+        let there = std::fs::metadata(&path).with_context(|| path.display().to_string())?;
+        if locked.is_none_or(|locked| identity(locked) != identity(there)) {
+            return Err(unavailable("another file system is there than was, or none"));
+        }
+        let path = self.root().join("tmp").join("probe");
+        let tried = || {
+            let mut file = File::options().read(true).write(true).create(true).open(&path)?;
+            file.write_all(b"probe")?;
+            let mut found = Vec::new();
+            File::open(&path)?.read_to_end(&mut found)?;
+            Ok::<_, std::io::Error>(found == b"probe")
+        };
+        let result = tried();
+        std::fs::remove_file(&path).ok();
+        match result {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(unavailable("what is written is not what is read")),
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+            Err(error) => Err(Error::from(error).context(path.display())),
+        }
+    }
+
+    /// Tries to take a lost directory back. It must be as it was left, of `cluster`: one that is
+    /// not mounted is an empty folder of another disk, which is not ours to fill.
+    ///
+    /// # Errors
+    /// Why it cannot be used yet.
+    pub fn take_back(&self, cluster: &str) -> Result<()> {
+        if self.probe().is_err() {
+            if !self.root().join("lock").exists() {
+                return Err(unavailable(
+                    "no blocks were ever kept here: is its disk mounted? Restart the worker to use a new one",
+                ));
+            }
+            *self.lock.lock() = None;
+            self.take_over()?;
+        }
+        let other = self.cluster()?;
+        if !other.is_empty() && !cluster.is_empty() && other != cluster {
+            return Err(failed_precondition(format!(
+                "its blocks are of cluster {other}, not of {cluster}: empty it and restart the worker"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Notes that its disk is full, whatever the quota says: for a while it takes nothing new.
+    pub fn find_full(&self) {
+        *self.found_full.lock() = Some(Instant::now());
+    }
+
+    /// Takes it out of service; says whether that is news.
+    pub fn lose(&self, why: String) -> bool {
+        let news = self.lost.lock().replace(why).is_none();
+        if news {
+            *self.order.lock() = eviction::new(self.policy);
+            self.aside.lock().clear();
+            self.in_use.lock().clear();
+        }
+        news
+    }
+
+    /// Puts it into service again.
+    pub fn serve_again(&self) {
+        *self.lost.lock() = None;
+    }
+
+    /// Whether it is out of service.
+    pub fn is_lost(&self) -> bool {
+        self.lost.lock().is_some()
+    }
+
+    /// Whether anybody has a file of it open, as far as can be told; where that cannot be, yes,
+    /// unless nobody could ever tell here.
+    pub fn is_open(&self, path: &Path) -> bool {
+        self.leases.load(Ordering::Relaxed)
+            && lease::is_open(path).unwrap_or_else(|error| {
+                // One that is gone is nobody's concern; of any other nothing is known.
+                error.kind() != std::io::ErrorKind::NotFound
+            })
+    }
+
+    /// How many faster tiers there are.
+    pub fn tier(&self) -> usize {
+        self.tier
     }
 
     /// The cluster that blocks here are of; empty where nobody has said.
@@ -124,9 +276,11 @@ impl Dir {
     /// # Errors
     /// Why that cannot be read.
     pub fn cluster(&self) -> Result<String> {
-        match std::fs::read_to_string(self.root.join(CLUSTER)) {
+        match std::fs::read_to_string(self.root().join(CLUSTER)) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-            read => read.with_context(|| format!("reading {}", self.root.join(CLUSTER).display())),
+            read => {
+                read.with_context(|| format!("reading {}", self.root().join(CLUSTER).display()))
+            }
         }
     }
 
@@ -138,34 +292,43 @@ impl Dir {
         if self.cluster()? == cluster {
             return Ok(());
         }
-        let path = self.root.join(CLUSTER);
+        let path = self.root().join(CLUSTER);
         files::replace(&path, cluster.as_bytes())
             .with_context(|| format!("writing {}", path.display()))
     }
 
     /// MEM, SSD or HDD.
     pub fn medium(&self) -> &str {
-        &self.medium
+        &self.config.medium
     }
 
     /// Whether it is memory: no call on its files waits for a disk, and nothing survives a power cut.
     pub fn is_memory(&self) -> bool {
-        self.medium == "MEM"
+        self.config.medium == "MEM"
     }
 
     /// Where it is.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.config.path
     }
 
     /// Bytes it may hold.
     pub fn quota(&self) -> u64 {
-        self.quota
+        self.quota.load(Ordering::Relaxed)
     }
 
     /// Bytes it holds, with what is reserved.
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes it can still take, apart from what it will get anyway.
+    pub fn free(&self) -> u64 {
+        if self.found_full.lock().is_some_and(|at| at.elapsed() < FULL_FOR) {
+            return 0;
+        }
+        let taken = self.used().saturating_add(self.promised.load(Ordering::Relaxed));
+        self.quota().saturating_sub(taken)
     }
 
     /// The file of a block.
@@ -180,7 +343,7 @@ impl Dir {
 
     /// The file of a block that is being written.
     pub fn tmp_path(&self, name: Name) -> PathBuf {
-        self.root.join("tmp").join(name.file())
+        self.root().join("tmp").join(name.file())
     }
 
     /// The folder that a block's files are in.
@@ -197,7 +360,7 @@ impl Dir {
     }
 
     fn fan(&self, origin: Origin, index: i64) -> PathBuf {
-        fan(&self.root, origin, index)
+        fan(self.root(), origin, index)
     }
 
     /// Removes a block's files. One that is not there is fine.
@@ -211,6 +374,10 @@ impl Dir {
             }
         }
     }
+}
+
+fn unusable(root: &Path) -> String {
+    format!("{} cannot hold blocks: make it writable or change goosefs.worker.dirs", root.display())
 }
 
 fn fan(root: &Path, origin: Origin, index: i64) -> PathBuf {
@@ -231,7 +398,10 @@ fn make_folders(root: &Path) -> Result<()> {
 }
 
 fn take_lock(root: &Path) -> Result<File> {
-    let lock = File::options().create(true).append(true).open(root.join("lock"))?;
+    let path = root.join("lock");
+    File::options().create(true).append(true).open(&path)?;
+    // Kept open for reading only: a disk that fails can be made read-only under us.
+    let lock = File::open(&path)?;
     lock.try_lock().map_err(|e| match e {
         std::fs::TryLockError::WouldBlock => {
             Error::new(ErrorKind::FailedPrecondition, "another worker uses it")
@@ -248,6 +418,8 @@ fn quota_of(config: &StoreDir) -> Result<u64> {
         .with_context(|| format!("asking for the size of {}", config.path.display()))?;
     let size = disk.blocks() as u64 * disk.fragment_size() as u64;
     match config.quota {
+        StoreQuota::Share(share) if share <= 0.0 => Err(empty_quota(config)),
+        StoreQuota::Bytes(ByteSize(0)) => Err(empty_quota(config)),
         StoreQuota::Share(share) => Ok((size as f64 * share) as u64),
         StoreQuota::Bytes(ByteSize(quota)) if quota <= size => Ok(quota),
         StoreQuota::Bytes(quota) => Err(invalid_argument(format!(
@@ -258,17 +430,26 @@ fn quota_of(config: &StoreDir) -> Result<u64> {
     }
 }
 
+fn empty_quota(config: &StoreDir) -> Error {
+    invalid_argument(format!(
+        "{}: a quota of 0 holds no block; raise it in goosefs.worker.dirs, or leave the directory out",
+        config.path.display(),
+    ))
+}
+
 /// Bytes of a directory's quota that somebody has; given back when dropped.
 #[derive(Debug)]
 pub struct Space {
     dir: Arc<Dir>,
     bytes: u64,
+    /// Bytes it will be asked to grow by: others are not sent to the same directory for them.
+    promised: u64,
 }
 
 impl Space {
     /// None yet.
     pub fn none(dir: &Arc<Dir>) -> Space {
-        Space { dir: dir.clone(), bytes: 0 }
+        Space { dir: dir.clone(), bytes: 0, promised: 0 }
     }
 
     /// Takes `more` bytes as long as the directory stays below `limit`; says whether it did.
@@ -277,6 +458,7 @@ impl Space {
         let grown = self.dir.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
         if grown {
             self.bytes += more;
+            self.promise(self.promised.saturating_sub(more));
         }
         grown
     }
@@ -288,10 +470,17 @@ impl Space {
         self.bytes -= less;
     }
 
+    /// Says that it will grow by so many bytes from now on.
+    pub fn promise(&mut self, bytes: u64) {
+        self.dir.promised.fetch_add(bytes, Ordering::Relaxed);
+        self.dir.promised.fetch_sub(self.promised, Ordering::Relaxed);
+        self.promised = bytes;
+    }
+
     /// Takes `bytes` whatever the quota says: for blocks that are there already.
     pub fn of(dir: &Arc<Dir>, bytes: u64) -> Space {
         dir.used.fetch_add(bytes, Ordering::Relaxed);
-        Space { dir: dir.clone(), bytes }
+        Space { dir: dir.clone(), bytes, promised: 0 }
     }
 
     /// How many bytes.
@@ -302,6 +491,7 @@ impl Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
+        self.promise(0);
         self.dir.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
@@ -328,13 +518,17 @@ mod tests {
     fn a_directory_has_one_user_and_a_quota_its_disk_can_hold() {
         let temp = tempfile::tempdir().unwrap();
         let some = StoreQuota::Bytes(ByteSize(1000));
-        let dir = Arc::new(Dir::open(&config(temp.path(), some)).unwrap());
-        let second = Dir::open(&config(temp.path(), some)).unwrap_err();
+        let open = |path: &Path, quota| Dir::open(&config(path, quota), 0, Default::default());
+        let dir = Arc::new(open(temp.path(), some).unwrap());
+        let second = open(temp.path(), some).unwrap_err();
         assert_eq!(second.kind(), ErrorKind::FailedPrecondition);
         let other = tempfile::tempdir().unwrap();
         let large = StoreQuota::Bytes(ByteSize(1 << 60));
-        let error = Dir::open(&config(other.path(), large)).unwrap_err();
-        assert!(error.to_string().contains("goosefs.worker.dirs"), "{error}");
+        for wrong in [large, StoreQuota::Bytes(ByteSize(0)), StoreQuota::Share(0.0)] {
+            let error = open(other.path(), wrong).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains("goosefs.worker.dirs"), "{error}");
+        }
         let mut space = Space::none(&dir);
         assert!(space.grow(900, 1000) && !space.grow(101, 1000) && space.grow(100, 1000));
         drop(space);

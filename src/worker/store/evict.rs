@@ -1,19 +1,26 @@
-//! Which blocks go first: those nobody has asked for the longest, and never those of pinned files.
-//! Pure; the store does what it says.
+//! Making room: which blocks may go, and letting them go until there is enough.
+//!
+//! A fill or a write takes room up to the quota and waits for nobody. Above the high watermark a duty
+//! begins to lower the directory to the low one, moving what goes to the next tier where it can
+//! ([`super::tier`]). Only at the quota does a fill make room itself, and then blocks just go: they
+//! can be had again. What is the only copy is never in the order of those that go; what is pinned is
+//! put aside until pins change; what somebody has open, holds or fills, until the duty looks again.
 
+use super::block::Block;
+use super::dir::Dir;
+use super::{BlockStore, key};
+use crate::core::error::Result;
 use crate::core::model::{BlockId, FileId};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// A block that may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Candidate {
-    /// When it was last asked for, on the store's own count.
-    pub accessed: u64,
-    /// Which it is.
-    pub block: BlockId,
-    /// Bytes that come free.
-    pub bytes: u64,
-}
+/// Blocks that are looked at to make room once: with more than that in use, a fill is refused.
+const MOST_TRIES: usize = 4096;
+/// Times a fill tries to get what it made free.
+const MOST_ROUNDS: usize = 64;
+/// What a fill that meets a full directory frees beyond its own need, as a part of the quota: so not
+/// every page has to.
+const SPARE_PART: u64 = 100;
 
 /// The files whose blocks stay whatever comes. Eight bytes a file, and a copy costs nothing.
 #[derive(Clone, Debug, Default)]
@@ -32,52 +39,140 @@ impl Pins {
     }
 }
 
-/// The candidates to evict, the longest unused first, until `need` bytes come free. Fewer bytes than
-/// that only where there are no more.
-pub fn coldest(mut candidates: Vec<Candidate>, need: u64) -> Vec<BlockId> {
-    candidates.sort_unstable();
-    let mut freed = 0;
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.bytes > 0)
-        .take_while(|candidate| {
-            let more = freed < need;
-            freed += candidate.bytes;
-            more
-        })
-        .map(|candidate| candidate.block)
-        .collect()
+/// Bytes to free in a directory with `used` of `quota` bytes in use: none below the high watermark,
+/// above it as many as bring it down to the low one.
+pub fn above(used: u64, quota: u64, low: f64, high: f64) -> u64 {
+    let share = |part: f64| (quota as f64 * part) as u64;
+    if used <= share(high) { 0 } else { used - share(low) }
 }
 
-/// Bytes to free in a directory of `quota` bytes with `used` in use, so that `more` fit below the
-/// high watermark: none, or as many as bring it down to the low one.
-pub fn excess(used: u64, more: u64, quota: u64, low: f64, high: f64) -> u64 {
-    let share = |part: f64| (quota as f64 * part) as u64;
-    let wanted = used.saturating_add(more);
-    if wanted <= share(high) {
-        return 0;
+/// What was found at the front of the order.
+pub enum Next {
+    /// A block that may go; it is in no order any more.
+    Victim(Arc<Block>),
+    /// One that may not, and is elsewhere now.
+    Passed,
+    /// Nothing is left.
+    Empty,
+}
+
+impl BlockStore {
+    /// Counts that somebody began to read a block.
+    pub(super) fn accessed(&self, block: &Arc<Block>) {
+        block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
+        let dir = block.dir();
+        dir.order.lock().access(key(block.id()));
+        if dir.tier() > 0 {
+            self.warmed(block);
+        }
     }
-    // A block larger than the low watermark still gets in, alone.
-    wanted.saturating_sub(share(low)).min(used)
+
+    /// Lets `grow` take space in `dir` up to a limit: the high watermark, else the quota, else what
+    /// evicting leaves of it. Says whether it could. Spares the block `except`.
+    pub(super) fn make_room(
+        &self,
+        dir: &Arc<Dir>,
+        more: u64,
+        except: Option<BlockId>,
+        mut grow: impl FnMut(u64) -> Result<bool>,
+    ) -> Result<bool> {
+        if grow(self.high(dir))? {
+            return Ok(true);
+        }
+        self.untidy.notify_one();
+        if grow(dir.quota())? {
+            return Ok(true);
+        }
+        let _one_at_a_time = dir.evicting.lock();
+        // Others, who had no need to wait, may take what came free.
+        for _ in 0..MOST_ROUNDS {
+            let wanted = dir.used().saturating_add(more).saturating_sub(dir.quota());
+            let spare = dir.quota() / SPARE_PART;
+            let freed = wanted == 0 || self.evict(dir, wanted.saturating_add(spare), except) > 0;
+            if grow(dir.quota())? {
+                return Ok(true);
+            }
+            if !freed {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Evicts since the disk itself is full, whatever the quota says: others may use it too. Says
+    /// whether anything came free.
+    pub(super) fn make_room_on_disk(
+        &self,
+        dir: &Arc<Dir>,
+        bytes: u64,
+        except: Option<BlockId>,
+    ) -> bool {
+        let _one_at_a_time = dir.evicting.lock();
+        self.evict(dir, bytes, except) > 0
+    }
+
+    /// Drops blocks until `bytes` came free, or nothing more may go; returns how many did.
+    fn evict(&self, dir: &Arc<Dir>, bytes: u64, except: Option<BlockId>) -> u64 {
+        let mut freed = 0;
+        let mut looked_again = false;
+        for _ in 0..MOST_TRIES {
+            if freed >= bytes {
+                break;
+            }
+            match self.next_victim(dir, except) {
+                Next::Victim(block) => {
+                    let held = block.bytes_held();
+                    if self.evict_one(&block) {
+                        freed += held;
+                        self.evicted.inc();
+                    }
+                }
+                Next::Passed => {}
+                Next::Empty if looked_again => break,
+                Next::Empty => {
+                    looked_again = true;
+                    self.look_again(dir);
+                }
+            }
+        }
+        freed
+    }
+
+    /// What was in use may not be any more.
+    pub(super) fn look_again(&self, dir: &Arc<Dir>) {
+        let in_use = std::mem::take(&mut *dir.in_use.lock());
+        in_use.into_iter().for_each(|id| self.postpone(id));
+    }
+
+    /// Takes the next block out of the order of `dir`, and sees whether it may go.
+    pub(super) fn next_victim(&self, dir: &Arc<Dir>, except: Option<BlockId>) -> Next {
+        let Some((next, _)) = dir.order.lock().evict() else { return Next::Empty };
+        let Some(block) = self.peek(BlockId(next as i64)) else { return Next::Passed };
+        if !block.is_in(dir) {
+            // It moved meanwhile, and belongs into the order there.
+            self.postpone(block.id());
+        } else if self.pins.read().contains(block.id().file()) {
+            dir.aside.lock().push(block.id());
+        } else if Some(block.id()) == except || is_in_use(&block) {
+            dir.in_use.lock().insert(block.id());
+        } else if !block.is_unpersisted() {
+            return Next::Victim(block);
+        }
+        Next::Passed
+    }
+}
+
+/// Whether somebody relies on a block's file: by its path, with a descriptor, or filling it. The
+/// caller has a reference to the block, the store another.
+pub(super) fn is_in_use(block: &Arc<Block>) -> bool {
+    block.is_held()
+        || (!block.is_whole() && Arc::strong_count(block) > 2)
+        || block.dir().is_open(&block.path())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn candidate(id: i64, accessed: u64, bytes: u64) -> Candidate {
-        Candidate { block: BlockId(id), accessed, bytes }
-    }
-
-    #[test]
-    fn the_longest_unused_go_first_and_no_more_than_needed() {
-        let all = vec![candidate(1, 30, 10), candidate(2, 10, 10), candidate(3, 20, 10)];
-        let ids = |need| coldest(all.clone(), need).iter().map(|b| b.0).collect::<Vec<_>>();
-        assert!(ids(0).is_empty());
-        assert_eq!(ids(5), [2]);
-        assert_eq!(ids(11), [2, 3]);
-        assert_eq!(ids(1000), [2, 3, 1]);
-    }
 
     #[test]
     fn pins_are_found_in_whatever_order_they_came() {
@@ -88,8 +183,8 @@ mod tests {
 
     #[test]
     fn eviction_starts_at_the_high_watermark_and_stops_at_the_low_one() {
-        assert_eq!(excess(900, 50, 1000, 0.8, 0.95), 0);
-        assert_eq!(excess(900, 51, 1000, 0.8, 0.95), 151);
-        assert_eq!(excess(10, 990, 1000, 0.8, 0.95), 10);
+        assert_eq!(above(950, 1000, 0.8, 0.95), 0);
+        assert_eq!(above(951, 1000, 0.8, 0.95), 151);
+        assert_eq!(above(0, 0, 0.8, 0.95), 0);
     }
 }

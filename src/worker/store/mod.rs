@@ -5,6 +5,11 @@
 //! data from offset 0, immutable once whole; page tables with checksums lie beside. Files are
 //! removed, never truncated, so readers go on with what they have open.
 //!
+//! Directories of one medium are a tier, the faster ones first. What leaves a tier moves to the next
+//! where that can take it, and what is hot moves up ([`tier`]); which goes first [`evict`] asks
+//! [`crate::core::eviction`]. A directory whose disk fails is taken out of service ([`health`]) and
+//! the others go on.
+//!
 //! Most calls wait for a disk: their documentation says so, and they belong off the runtime's
 //! threads. Finding a block never waits.
 
@@ -13,30 +18,39 @@ mod block;
 mod checksum;
 mod dir;
 mod evict;
+mod health;
+mod heat;
+mod layout;
+mod lease;
 mod recover;
+mod speed;
 #[cfg(test)]
 mod tests;
+mod tier;
 mod writing;
 
 pub use block::{Block, Held};
+pub use health::Damage;
 pub use writing::Writing;
 
 use crate::core::config;
-use crate::core::error::{ErrorKind, Result, resource_exhausted};
+use crate::core::error::{Error, ErrorKind, Result, resource_exhausted};
 use crate::core::metrics::{Counter, Metrics, names};
-use crate::core::model::{BlockId, FileId};
+use crate::core::model::{BlockId, FileId, TierUsage};
 use allocator::Room;
-use block::Parts;
+use block::{Parts, Site};
 use bytes::Bytes;
 use checksum::PageTable;
 use dir::{Dir, Name, Origin, Space};
-use evict::{Candidate, Pins};
-use parking_lot::RwLock;
+use evict::Pins;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tier::Moves;
+use tokio::sync::Notify;
 
 /// How full the store is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +66,9 @@ pub struct Usage {
 /// The blocks of this worker.
 #[derive(Debug)]
 pub struct BlockStore {
+    /// In the order of the configuration, which is that of the tiers.
     dirs: Vec<Arc<Dir>>,
+    /// The orders of the directories change with this, under its lock.
     blocks: RwLock<HashMap<BlockId, Arc<Block>>>,
     page_size: u64,
     watermark_low: f64,
@@ -62,19 +78,23 @@ pub struct BlockStore {
     generation: AtomicU64,
     unpersisted: AtomicU64,
     pins: RwLock<Pins>,
+    /// The cluster blocks here are of; empty before anybody said.
+    cluster: Mutex<String>,
+    moves: Moves,
+    /// Told when there is something to tend.
+    untidy: Notify,
     evicted: Counter,
 }
 
 impl BlockStore {
-    /// Opens the store and takes in the blocks it finds. Waits for the disks.
+    /// Opens the store and takes in the blocks it finds. A directory that cannot be used is left out
+    /// as long as another can. Waits for the disks.
     ///
     /// # Errors
-    /// What keeps a directory from being used, naming it and the setting.
+    /// What keeps the directories from being used, naming one and the setting.
     pub fn open(config: &config::Worker, metrics: &Metrics) -> Result<Arc<BlockStore>> {
-        let mut dirs = Vec::new();
-        for dir in &config.dirs.0 {
-            dirs.push(Arc::new(Dir::open(dir)?));
-        }
+        layout::check(config)?;
+        let dirs = open_dirs(config)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let store = BlockStore {
             dirs,
@@ -86,10 +106,13 @@ impl BlockStore {
             generation: AtomicU64::new(now.as_nanos() as u64),
             unpersisted: AtomicU64::new(0),
             pins: RwLock::default(),
+            cluster: Mutex::default(),
+            moves: Moves::new(config, metrics),
+            untidy: Notify::new(),
             evicted: metrics.counter(&names::WORKER_EVICTED_BLOCKS),
         };
         let mut found = Vec::new();
-        for dir in &store.dirs {
+        for dir in store.serving() {
             found.extend(recover::scan(dir, store.page_size)?);
         }
         // In the order they were written: the oldest is the first to be evicted.
@@ -105,10 +128,23 @@ impl BlockStore {
         self.page_size
     }
 
-    /// The block, or as much of it as is there; counts as an access.
-    pub fn get(&self, id: BlockId) -> Option<Arc<Block>> {
+    /// The block, or as much of it as is there, for a read from `offset` on: the first of a pass
+    /// counts as an access.
+    pub fn get(&self, id: BlockId, offset: u64) -> Option<Arc<Block>> {
         let block = self.peek(id)?;
-        block.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
+        if block.heat.begins_pass(offset) {
+            self.accessed(&block);
+        }
+        Some(block)
+    }
+
+    /// The block for somebody who wants its file, if it is whole; counts as an access, but for the
+    /// first time after it was filled: that is the reader who had it filled.
+    pub fn get_whole(&self, id: BlockId) -> Option<Arc<Block>> {
+        let block = self.peek(id).filter(|block| block.is_whole())?;
+        if block.heat.begins_pass_whole() {
+            self.accessed(&block);
+        }
         Some(block)
     }
 
@@ -132,7 +168,7 @@ impl BlockStore {
     /// # Errors
     /// Why a directory cannot be read.
     pub fn clusters(&self) -> Result<Vec<String>> {
-        self.dirs.iter().map(|dir| dir.cluster()).collect()
+        self.serving().map(|dir| dir.cluster()).collect()
     }
 
     /// Notes which cluster blocks here are of. Waits for the disks.
@@ -140,21 +176,52 @@ impl BlockStore {
     /// # Errors
     /// Why a directory cannot be written to.
     pub fn set_cluster(&self, cluster: &str) -> Result<()> {
-        self.dirs.iter().try_for_each(|dir| dir.set_cluster(cluster))
+        self.serving().try_for_each(|dir| dir.set_cluster(cluster))?;
+        *self.cluster.lock() = cluster.into();
+        Ok(())
     }
 
-    /// How full it is.
+    /// How full it is; what is out of service holds nothing.
     pub fn usage(&self) -> Usage {
         Usage {
-            capacity: self.dirs.iter().map(|dir| dir.quota()).sum(),
-            used: self.dirs.iter().map(|dir| dir.used()).sum(),
+            capacity: self.serving().map(|dir| dir.quota()).sum(),
+            used: self.serving().map(|dir| dir.used()).sum(),
             unpersisted: self.unpersisted.load(Ordering::Relaxed),
         }
+    }
+
+    /// How full each directory is.
+    pub fn tiers(&self) -> Vec<TierUsage> {
+        let usage = |dir: &Arc<Dir>| TierUsage {
+            medium: dir.medium().into(),
+            dir: dir.root().display().to_string(),
+            capacity_bytes: dir.quota(),
+            used_bytes: dir.used(),
+            lost: dir.is_lost(),
+        };
+        self.dirs.iter().map(usage).collect()
+    }
+
+    /// The directories that are out of service.
+    pub fn lost_dirs(&self) -> Vec<String> {
+        let lost = self.dirs.iter().filter(|dir| dir.is_lost());
+        lost.map(|dir| dir.root().display().to_string()).collect()
+    }
+
+    fn serving(&self) -> impl Iterator<Item = &Arc<Dir>> {
+        self.dirs.iter().filter(|dir| !dir.is_lost())
     }
 
     /// The files that blocks here are of.
     pub fn files(&self) -> HashSet<FileId> {
         self.blocks.read().keys().map(|id| id.file()).collect()
+    }
+
+    /// All blocks; those of a file lie together.
+    pub fn ids(&self) -> Vec<BlockId> {
+        let mut ids: Vec<BlockId> = self.blocks.read().keys().copied().collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The blocks of these files.
@@ -181,23 +248,23 @@ impl BlockStore {
     /// # Errors
     /// `ResourceExhausted` when no directory could ever hold it.
     pub fn begin(&self, id: BlockId, length: u64, version: &str) -> Result<Arc<Block>> {
-        if let Some(block) = self.get(id) {
+        if let Some(block) = self.peek(id) {
             return Ok(block);
         }
         let dir = self.dirs_for(length).into_iter().next().ok_or_else(|| {
             resource_exhausted(format!("no directory of this worker can hold {length} bytes"))
         })?;
-        let block = Block::new(Parts {
-            name: self.next_name(id),
-            origin: Origin::Filled,
+        let mut space = Space::none(&dir);
+        space.promise(length);
+        let block = Arc::new(Block::new(Parts {
+            site: Site { dir, origin: Origin::Filled, name: self.next_name(id) },
             pages: PageTable::empty(length, self.page_size),
             version: version.into(),
             unpersisted: false,
-            space: Space::none(&dir),
-            dir,
-        });
-        block.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
-        let block = Arc::new(block);
+            space,
+        }));
+        block.heat.await_filling();
+        block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
         Ok(self.blocks.write().entry(id).or_insert(block).clone())
     }
 
@@ -205,34 +272,53 @@ impl BlockStore {
     /// the block's file: the next pages go faster as long as the caller has it. Waits for the disk.
     ///
     /// # Errors
-    /// `ResourceExhausted` when there is no room, `Aborted` when the block has been removed.
+    /// `ResourceExhausted` when there is no room, `Aborted` when the block has been removed or its
+    /// disk has failed.
     pub fn put_pages(
         &self,
-        block: &Block,
+        block: &Arc<Block>,
         index: usize,
         pages: &[Vec<Bytes>],
     ) -> Result<Arc<File>> {
         let more = pages.iter().flatten().map(Bytes::len).sum::<usize>() as u64;
+        let dir = block.dir();
         let grow = |limit| block.grow(more, limit);
-        if !self.make_room(&block.dir, more, Some(block.id()), grow)? {
+        if !self.make_room(&dir, more, Some(block.id()), grow)? {
             return Err(resource_exhausted(format!(
-                "no room to fill block {} in {}: all else there is being filled, pinned or not \
-                 persisted yet; raise its quota in goosefs.worker.dirs",
+                "no room to fill block {} in {}: all else there is being filled or read, lent, \
+                 pinned or not persisted yet; raise its quota in goosefs.worker.dirs",
                 block.id(),
-                block.dir.root().display()
+                dir.root().display()
             )));
         }
         let mut written = block.write_pages(index, pages);
-        if disk_is_full(&written) && self.make_room_on_disk(&block.dir, more, Some(block.id())) {
+        if disk_is_full(&written) && self.make_room_on_disk(&dir, more, Some(block.id())) {
             written = block.write_pages(index, pages);
         }
-        if written.is_err() {
+        if let Err(error) = &written {
             block.shrink(more);
+            if is_full(error.kind()) {
+                dir.find_full();
+                if self
+                    .dirs_for(block.length())
+                    .first()
+                    .is_some_and(|other| !Arc::ptr_eq(other, &dir))
+                {
+                    self.discard(block);
+                    let text =
+                        format!("the disk of {} is full: filled elsewhere", dir.root().display());
+                    return Err(Error::new(ErrorKind::Aborted, text));
+                }
+            } else if self.suspect(&dir) {
+                let text = format!("{}: its disk has failed", dir.root().display());
+                return Err(Error::new(ErrorKind::Aborted, text));
+            }
         }
         if block.is_removed() {
             // Removed while we wrote: the file may have been made anew.
-            block.dir.remove(block.origin, block.name);
+            block.site().remove();
         }
+        self.list(block);
         written
     }
 
@@ -248,23 +334,31 @@ impl BlockStore {
 
     /// Removes a block; says whether it was there. Waits for the disk.
     pub fn remove(&self, id: BlockId) -> bool {
-        let block = self.blocks.write().remove(&id);
+        let block = {
+            let mut blocks = self.blocks.write();
+            blocks.remove(&id).inspect(unlist)
+        };
         block.is_some_and(|block| self.dispose(&block))
     }
 
     /// Removes this very block, not one that came in its place. Waits for the disk.
     pub fn discard(&self, block: &Arc<Block>) {
-        let mut blocks = self.blocks.write();
-        if blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block)) {
-            blocks.remove(&block.id());
-        }
-        drop(blocks);
-        self.dispose(block);
+        self.evict_one(block);
+    }
+
+    /// The same; says whether it was there.
+    fn evict_one(&self, block: &Arc<Block>) -> bool {
+        self.take_out(block);
+        self.dispose(block)
     }
 
     /// Says which files' blocks are not to be evicted, in place of what was said before.
     pub fn set_pins(&self, files: Vec<FileId>) {
         *self.pins.write() = Pins::new(files);
+        for dir in &self.dirs {
+            let aside = std::mem::take(&mut *dir.aside.lock());
+            aside.into_iter().for_each(|id| self.postpone(id));
+        }
     }
 
     /// Notes that a block exists elsewhere too, so that it may be evicted. Waits for the disk.
@@ -272,10 +366,20 @@ impl BlockStore {
         let Some(block) = self.peek(id) else { return };
         if block.set_persisted() {
             self.unpersisted.fetch_sub(block.length(), Ordering::Relaxed);
+            self.list(&block);
             // Where that fails the block is kept for longer than it must be.
             if let Err(error) = block.write_table() {
                 tracing::warn!(block = %id, %error, "cannot note that it is persisted");
             }
+        }
+    }
+
+    /// Takes this very block out of the table.
+    fn take_out(&self, block: &Arc<Block>) {
+        let mut blocks = self.blocks.write();
+        if blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block)) {
+            blocks.remove(&block.id());
+            unlist(block);
         }
     }
 
@@ -287,29 +391,60 @@ impl BlockStore {
         removed
     }
 
+    /// Puts a block that may be evicted into the order in which they go, with what it holds.
+    fn list(&self, block: &Arc<Block>) {
+        let blocks = self.blocks.read();
+        let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
+        if current && !block.is_unpersisted() {
+            block.dir().order.lock().insert(key(block.id()), block.bytes_held());
+        }
+    }
+
+    /// Puts a block back that was to go and could not.
+    fn postpone(&self, id: BlockId) {
+        let blocks = self.blocks.read();
+        if let Some(block) = blocks.get(&id).filter(|block| !block.is_unpersisted()) {
+            block.dir().order.lock().postpone(key(id), block.bytes_held());
+        }
+    }
+
     /// Takes a block that has been committed in place of one of the same id.
     fn insert(&self, block: Block) -> Arc<Block> {
-        block.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
         if block.is_unpersisted() {
             self.unpersisted.fetch_add(block.length(), Ordering::Relaxed);
         }
+        block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
         let block = Arc::new(block);
-        let before = self.blocks.write().insert(block.id(), block.clone());
+        let before = {
+            let mut blocks = self.blocks.write();
+            blocks.insert(block.id(), block.clone()).inspect(unlist)
+        };
         if let Some(before) = before {
             self.dispose(&before);
         }
         block
     }
 
-    /// Takes in a block found at the start. Of two, the only copy stays, else the later one.
+    /// Takes in a block found on a disk. Of two with the same bytes, as a move leaves them when it is
+    /// broken off, the one in the faster tier stays; else the only copy, else the later one.
     fn take_in(&self, block: Block) {
-        let rank = |block: &Block| (block.is_unpersisted(), block.name.generation);
+        let rank = |block: &Block, same: bool| {
+            let site = block.site();
+            let tier = if same { site.dir.tier() } else { 0 };
+            (block.is_unpersisted(), std::cmp::Reverse(tier), site.name.generation)
+        };
         match self.peek(block.id()) {
-            Some(other) if rank(&other) > rank(&block) => {
+            Some(other)
+                if rank(&other, other.is_same_as(&block))
+                    > rank(&block, other.is_same_as(&block)) =>
+            {
                 block.remove();
             }
             _ => {
-                self.insert(block);
+                let block = self.insert(block);
+                if !block.is_unpersisted() {
+                    block.dir().order.lock().keep(key(block.id()), block.bytes_held());
+                }
             }
         }
     }
@@ -320,73 +455,65 @@ impl BlockStore {
 
     /// The directories that may hold `bytes` more, the first choice first.
     fn dirs_for(&self, bytes: u64) -> Vec<Arc<Dir>> {
+        self.choose(self.serving().cloned().collect(), bytes)
+    }
+
+    /// Those of `dirs` that may hold `bytes` more, the first choice first.
+    fn choose(&self, dirs: Vec<Arc<Dir>>, bytes: u64) -> Vec<Arc<Dir>> {
         let room = |dir: &Arc<Dir>| Room {
             medium: dir.medium().into(),
             quota: dir.quota(),
-            free: self.high(dir).saturating_sub(dir.used()),
+            free: dir.free(),
+            speed: dir.speed.get(),
         };
-        let rooms: Vec<Room> = self.dirs.iter().map(room).collect();
-        allocator::order(&rooms, bytes).into_iter().map(|index| self.dirs[index].clone()).collect()
+        let rooms: Vec<Room> = dirs.iter().map(room).collect();
+        // Spreads evenly, and the same way in every run.
+        let turn = self.generation.load(Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let draw = (turn >> 11) as f64 / (1u64 << 53) as f64;
+        allocator::order(&rooms, bytes, draw).into_iter().map(|index| dirs[index].clone()).collect()
     }
 
     fn high(&self, dir: &Dir) -> u64 {
         (dir.quota() as f64 * self.watermark_high) as u64
     }
+}
 
-    /// Lets `grow` take space in `dir` up to a limit: the high watermark, or after eviction the
-    /// quota. Says whether it could. Spares the block `except`.
-    fn make_room(
-        &self,
-        dir: &Arc<Dir>,
-        more: u64,
-        except: Option<BlockId>,
-        mut grow: impl FnMut(u64) -> Result<bool>,
-    ) -> Result<bool> {
-        if grow(self.high(dir))? {
-            return Ok(true);
-        }
-        let _one_at_a_time = dir.evicting.lock();
-        let (low, high) = (self.watermark_low, self.watermark_high);
-        let excess = evict::excess(dir.used(), more, dir.quota(), low, high);
-        if excess > 0 {
-            self.evict(dir, excess, except);
-        }
-        grow(dir.quota())
-    }
-
-    /// Evicts since the disk itself is full, whatever the quota says: others may use it too. Says
-    /// whether anything came free.
-    fn make_room_on_disk(&self, dir: &Arc<Dir>, bytes: u64, except: Option<BlockId>) -> bool {
-        let _one_at_a_time = dir.evicting.lock();
-        let before = dir.used();
-        self.evict(dir, bytes, except);
-        dir.used() < before
-    }
-
-    fn evict(&self, dir: &Arc<Dir>, bytes: u64, except: Option<BlockId>) {
-        let pins = self.pins.read().clone();
-        let evictable = |block: &&Arc<Block>| {
-            Arc::ptr_eq(&block.dir, dir)
-                && !block.is_unpersisted()
-                && !block.is_held()
-                && !pins.contains(block.id().file())
-                && Some(block.id()) != except
-                // One that is being filled has somebody else who holds it.
-                && (block.is_whole() || Arc::strong_count(block) == 1)
-        };
-        let candidate = |block: &Arc<Block>| Candidate {
-            accessed: block.accessed(),
-            block: block.id(),
-            bytes: block.bytes_held(),
-        };
-        let candidates =
-            self.blocks.read().values().filter(evictable).map(candidate).collect::<Vec<_>>();
-        for id in evict::coldest(candidates, bytes) {
-            if self.remove(id) {
-                self.evicted.inc();
+/// The directories, each in its tier; one that its disk keeps from being used is out of service from
+/// the start.
+fn open_dirs(config: &config::Worker) -> Result<Vec<Arc<Dir>>> {
+    let (mut dirs, mut first) = (Vec::new(), None);
+    let tiers = config.dirs.0.chunk_by(|a, b| a.medium == b.medium).enumerate();
+    for (tier, dir) in tiers.flat_map(|(tier, dirs)| dirs.iter().map(move |dir| (tier, dir))) {
+        let dir = match Dir::open(dir, tier, config.eviction_policy) {
+            Ok(dir) => dir,
+            Err(error) if is_setting(error.kind()) => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "a directory of goosefs.worker.dirs is left out");
+                let why = error.to_string();
+                first.get_or_insert(error);
+                Dir::lost(dir, tier, config.eviction_policy, why)
             }
-        }
+        };
+        dirs.push(Arc::new(dir));
     }
+    match first {
+        Some(error) if dirs.iter().all(|dir| dir.is_lost()) => Err(error),
+        _ => Ok(dirs),
+    }
+}
+
+/// Whether an error is of the configuration, not of a disk.
+fn is_setting(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidArgument | ErrorKind::FailedPrecondition)
+}
+
+/// A block's key in the order of its directory.
+fn key(id: BlockId) -> u64 {
+    id.0 as u64
+}
+
+fn unlist(block: &Arc<Block>) {
+    block.dir().order.lock().remove(key(block.id()));
 }
 
 /// Whether a write failed since the disk has no space left.

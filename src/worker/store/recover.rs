@@ -5,7 +5,7 @@
 //! whatever became of its page table, and a damaged one says so when it is read. Nothing is read
 //! but page tables; checksums are verified when a page is first served.
 
-use super::block::{Block, Parts};
+use super::block::{Block, Parts, Site};
 use super::checksum::{Described, PageTable};
 use super::dir::{Dir, Name, Origin, Space};
 use crate::core::error::{Context, Error, Result};
@@ -114,9 +114,7 @@ fn recover(
         described.pages.bytes_filled()
     };
     let parts = Parts {
-        name,
-        origin,
-        dir: dir.clone(),
+        site: Site { dir: dir.clone(), origin, name },
         pages: described.pages,
         version: described.version,
         unpersisted,

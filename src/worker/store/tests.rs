@@ -67,7 +67,7 @@ fn a_committed_block_is_read_back_and_survives_the_process() {
         assert_eq!(store.usage().unpersisted, 2500);
     }
     let store = open(temp.path());
-    let (written, filled) = (store.get(BlockId(7)).unwrap(), store.get(BlockId(8)).unwrap());
+    let (written, filled) = (store.get(BlockId(7), 0).unwrap(), store.get(BlockId(8), 0).unwrap());
     assert!(written.is_unpersisted() && !filled.is_unpersisted());
     assert_eq!(filled.version(), "v1");
     assert_eq!((read(&written).unwrap(), read(&filled).unwrap()), (bytes.clone(), bytes));
@@ -82,7 +82,7 @@ fn what_is_not_committed_leaves_nothing_behind() {
     writing.append(&[data(700, 1)]).unwrap();
     assert_eq!(store.usage().used, 700);
     drop(writing);
-    assert!(store.get(BlockId(7)).is_none());
+    assert!(store.get(BlockId(7), 0).is_none());
     assert_eq!((store.usage().used, files_in(temp.path())), (0, 1), "the lock alone");
 }
 
@@ -93,13 +93,13 @@ fn the_second_commit_of_a_block_wins_and_readers_of_the_first_go_on() {
     let first = write(&store, 7, &data(1500, 1));
     let file = first.open().unwrap();
     write(&store, 7, &data(1200, 2));
-    assert_eq!(read(&store.get(BlockId(7)).unwrap()).unwrap(), data(1200, 2));
+    assert_eq!(read(&store.get(BlockId(7), 0).unwrap()).unwrap(), data(1200, 2));
     let mut buffer = vec![0; 1500];
     first.read(&file, 0, &mut buffer).unwrap();
     assert_eq!(buffer, data(1500, 1));
     assert_eq!(store.usage().used, 1200);
     drop((first, store));
-    assert_eq!(read(&open(temp.path()).get(BlockId(7)).unwrap()).unwrap(), data(1200, 2));
+    assert_eq!(read(&open(temp.path()).get(BlockId(7), 0).unwrap()).unwrap(), data(1200, 2));
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn after_a_crash_a_torn_fill_is_dropped_and_a_torn_write_never_was() {
     std::fs::rename(&lock, temp.path().join("a/old")).unwrap();
     let store = open(temp.path());
     assert_eq!(store.count(), 1);
-    assert!(store.get(BlockId(1)).is_some());
+    assert!(store.get(BlockId(1), 0).is_some());
     assert_eq!(store.usage().used, 2000);
 }
 
@@ -131,7 +131,7 @@ fn pages_of_a_half_filled_block_are_kept_when_they_are_saved() {
     store.save_partial();
     drop((block, store));
     let store = open(temp.path());
-    let block = store.get(BlockId(2)).unwrap();
+    let block = store.get(BlockId(2), 0).unwrap();
     assert!(!block.is_whole() && block.has_page(1) && !block.has_page(0));
     assert_eq!(store.usage().used, PAGE as u64);
     store.put_pages(&block, 0, &[vec![data(PAGE, 1)]]).unwrap();
@@ -155,7 +155,7 @@ fn a_flipped_bit_and_a_truncated_file_are_noticed_when_read() {
     drop((file, block, store));
     // In a new process a part of a page is enough to notice.
     let store = open(temp.path());
-    let block = store.get(BlockId(1)).unwrap();
+    let block = store.get(BlockId(1), 0).unwrap();
     let file = block.open().unwrap();
     let part = block.read(&file, 1100, &mut [0; 10]).unwrap_err();
     assert!(part.to_string().contains("page 1"), "{part}");
@@ -164,7 +164,7 @@ fn a_flipped_bit_and_a_truncated_file_are_noticed_when_read() {
     std::fs::File::options().write(true).open(block.path()).unwrap().set_len(99).unwrap();
     assert_eq!(block.open().unwrap_err().kind(), ErrorKind::DataLoss);
     drop((block, store));
-    assert!(open(temp.path()).get(BlockId(1)).is_none(), "it can be had again");
+    assert!(open(temp.path()).get(BlockId(1), 0).is_none(), "it can be had again");
 }
 
 #[test]
@@ -172,12 +172,12 @@ fn the_only_copy_is_kept_whatever_became_of_it() {
     let temp = tempfile::tempdir().unwrap();
     let store = open(temp.path());
     let (a, b) = (write(&store, 1, &data(1500, 1)), write(&store, 2, &data(1500, 2)));
-    std::fs::remove_file(a.dir.table_path(a.origin, a.name)).unwrap();
+    std::fs::remove_file(a.site().table_path()).unwrap();
     std::fs::File::options().write(true).open(b.path()).unwrap().set_len(99).unwrap();
     drop((a, b, store));
     let store = open(temp.path());
-    assert_eq!(read(&store.get(BlockId(1)).unwrap()).unwrap(), data(1500, 1));
-    let damaged = store.get(BlockId(2)).unwrap();
+    assert_eq!(read(&store.get(BlockId(1), 0).unwrap()).unwrap(), data(1500, 1));
+    let damaged = store.get(BlockId(2), 0).unwrap();
     assert_eq!(read(&damaged).unwrap_err().kind(), ErrorKind::DataLoss);
 }
 
@@ -189,10 +189,13 @@ fn the_coldest_cached_blocks_make_room_and_unpersisted_ones_never() {
     for id in 1..=8 {
         fill(&store, id, &data(1000, 1));
     }
-    store.get(BlockId(1)).unwrap();
+    store.get(BlockId(1), 0).unwrap();
     write(&store, 9, &data(1600, 1));
-    assert!(store.get(BlockId(1)).is_some(), "asked for lately");
-    assert!(store.get(BlockId(2)).is_none(), "the coldest");
+    assert_eq!(store.count(), 9, "a write does not wait while there is room");
+    store.tend();
+    assert_eq!(store.usage().used, 7600, "down to the low watermark");
+    assert!(store.peek(BlockId(1)).is_some(), "asked for lately");
+    assert!(store.peek(BlockId(2)).is_none(), "the coldest");
     write(&store, 10, &data(8000, 1));
     let kept: Vec<bool> = (1..=10).map(|id| store.peek(BlockId(id)).is_some()).collect();
     assert_eq!(kept.iter().filter(|kept| **kept).count(), 2, "{kept:?}");
@@ -222,6 +225,193 @@ fn blocks_of_pinned_files_are_passed_over_and_can_go_again_once_unpinned() {
 }
 
 #[test]
+fn what_somebody_has_open_is_passed_over() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = config(temp.path(), &[("SSD", "a", 10_000)]);
+    let store = BlockStore::open(&config, &Metrics::default()).unwrap();
+    for id in 1..=8 {
+        fill(&store, id, &data(1000, 1));
+    }
+    let lent = store.peek(BlockId(1)).unwrap().open_anew().unwrap();
+    let held = Held::new(store.peek(BlockId(2)).unwrap());
+    write(&store, 9, &data(8000, 1));
+    assert_eq!(store.count(), 3);
+    assert!(store.peek(BlockId(1)).is_some() && store.peek(BlockId(2)).is_some());
+    let full = store.write(BlockId(10), 100).and_then(|mut w| w.append(&[data(1000, 1)]));
+    assert!(full.unwrap_err().to_string().contains("in use"));
+    drop((lent, held));
+    write(&store, 10, &data(2000, 1));
+    assert!(store.peek(BlockId(1)).is_none() && store.peek(BlockId(2)).is_none());
+}
+
+fn two_tiers(root: &Path) -> Arc<BlockStore> {
+    let config = config(root, &[("MEM", "mem", 10_000), ("SSD", "ssd", 100_000)]);
+    BlockStore::open(&config, &Metrics::default()).unwrap()
+}
+
+#[test]
+fn what_leaves_memory_moves_down_and_readers_go_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    for id in 1..=9 {
+        fill(&store, id, &data(1000, id as u8));
+    }
+    let only_copy = write(&store, 10, &data(900, 10));
+    store.tend();
+    assert_eq!(store.count(), 10, "nothing went away");
+    let (mem, ssd) = (temp.path().join("mem"), temp.path().join("ssd"));
+    let moved: Vec<i64> = (1..=9).filter(|&id| in_dir(&store, id, &ssd)).collect();
+    assert_eq!(moved, [1, 2]);
+    assert_eq!((store.dirs[0].used(), store.dirs[1].used()), (7900, 2000));
+    assert!(only_copy.path().starts_with(&mem));
+    for id in 1..=9 {
+        assert_eq!(read(&store.peek(BlockId(id)).unwrap()).unwrap(), data(1000, id as u8));
+    }
+    drop((only_copy, store));
+    let store = two_tiers(temp.path());
+    assert_eq!((store.count(), store.dirs[1].used()), (10, 2000));
+    assert_eq!(files_in(&ssd), 1 + 2 * 2, "the lock, two blocks and their tables");
+}
+
+fn in_dir(store: &BlockStore, id: i64, dir: &Path) -> bool {
+    store.peek(BlockId(id)).unwrap().path().starts_with(dir)
+}
+
+#[test]
+fn the_only_copies_move_down_when_nothing_else_can_make_room() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    for id in 1..=4 {
+        let mut writing = store.write(BlockId(id), 2400).unwrap();
+        writing.append(&[data(2400, id as u8)]).unwrap();
+        writing.commit().unwrap();
+    }
+    assert_eq!(store.dirs[0].used(), 9600);
+    store.tend();
+    assert!(store.dirs[0].used() <= 8000, "{}", store.dirs[0].used());
+    assert_eq!(store.usage().unpersisted, 9600);
+    drop(store);
+    let store = two_tiers(temp.path());
+    for id in 1..=4 {
+        let block = store.peek(BlockId(id)).unwrap();
+        assert!(block.is_unpersisted());
+        assert_eq!(read(&block).unwrap(), data(2400, id as u8));
+        store.set_persisted(BlockId(id));
+    }
+}
+
+#[test]
+fn a_hot_block_moves_up_at_the_cost_of_colder_ones() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    for id in 1..=9 {
+        fill(&store, id, &data(1000, id as u8));
+    }
+    fill(&store, 20, &data(3000, 20));
+    let (mem, ssd) = (temp.path().join("mem"), temp.path().join("ssd"));
+    assert!(in_dir(&store, 20, &ssd), "it did not fit above");
+    (0..3).for_each(|_| drop(store.get(BlockId(20), 0)));
+    store.tend();
+    assert!(in_dir(&store, 20, &mem));
+    assert_eq!(store.count(), 10);
+    assert!(in_dir(&store, 1, &ssd), "the coldest made room");
+    assert_eq!(read(&store.peek(BlockId(20)).unwrap()).unwrap(), data(3000, 20));
+}
+
+#[test]
+fn of_two_equal_copies_that_a_broken_move_left_the_faster_one_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    let block = fill(&store, 1, &data(2500, 1));
+    let site = block.site();
+    // As after kill -9 between the rename of the copy and the removal of the file before.
+    let later = Name { generation: site.name.generation + 1, ..site.name };
+    let ssd = store.dirs[1].clone();
+    std::fs::copy(site.data_path(), ssd.data_path(site.origin, later)).unwrap();
+    std::fs::copy(site.table_path(), ssd.table_path(site.origin, later)).unwrap();
+    drop((block, site, ssd, store));
+    let store = two_tiers(temp.path());
+    assert!(in_dir(&store, 1, &temp.path().join("mem")));
+    assert_eq!((store.usage().used, files_in(&temp.path().join("ssd"))), (2500, 1));
+}
+
+#[test]
+fn a_damaged_page_alone_is_forgotten_and_the_rest_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = open(temp.path());
+    let block = fill(&store, 1, &data(2500, 1));
+    let file = std::fs::File::options().write(true).open(block.path()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"bad", 1700).unwrap();
+    let error = read(&block).unwrap_err();
+    assert_eq!(store.examine(&block, &error), Damage::Lost(1));
+    assert!(!block.is_whole() && block.has_page(0) && !block.has_page(1));
+    assert_eq!(store.usage().used, 1500);
+    store.put_pages(&block, 1, &[vec![data(2500, 1).slice(PAGE..2 * PAGE)]]).unwrap();
+    assert!(block.is_whole());
+    assert_eq!((read(&block).unwrap(), store.usage().used), (data(2500, 1), 2500));
+    let only_copy = write(&store, 2, &data(1500, 2));
+    std::os::unix::fs::FileExt::write_all_at(
+        &std::fs::File::options().write(true).open(only_copy.path()).unwrap(),
+        b"bad",
+        7,
+    )
+    .unwrap();
+    let error = read(&only_copy).unwrap_err();
+    assert_eq!(store.examine(&only_copy, &error), Damage::OnlyCopy);
+    assert!(only_copy.is_whole());
+}
+
+#[test]
+fn a_directory_that_is_gone_is_left_out_and_taken_back() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = config(temp.path(), &[("SSD", "a", 10_000), ("HDD", "b", 10_000)]);
+    let store = BlockStore::open(&config, &Metrics::default()).unwrap();
+    store.set_cluster("ours").unwrap();
+    fill(&store, 1, &data(1000, 1));
+    let only_copy = write(&store, 2, &data(1000, 2));
+    let (there, gone) = (temp.path().join("a"), temp.path().join("gone"));
+    std::fs::rename(&there, &gone).unwrap();
+    assert!(read(&store.peek(BlockId(1)).unwrap()).is_err());
+    store.check_dirs();
+    assert_eq!(store.lost_dirs(), [there.display().to_string()]);
+    assert!(store.peek(BlockId(1)).is_none(), "read elsewhere");
+    assert!(store.peek(BlockId(2)).is_some() && read(&only_copy).is_err());
+    assert_eq!(store.usage(), Usage { capacity: 10_000, used: 0, unpersisted: 1000 });
+    fill(&store, 3, &data(1000, 3));
+    assert!(in_dir(&store, 3, &temp.path().join("b")));
+    // An empty folder in its place, as of a disk that is not mounted, is not ours to fill.
+    std::fs::create_dir(&there).unwrap();
+    store.check_dirs();
+    assert_eq!((store.lost_dirs().len(), files_in(&there)), (1, 0));
+    std::fs::remove_dir(&there).unwrap();
+    std::fs::rename(&gone, &there).unwrap();
+    std::fs::write(there.join("cluster"), "theirs").unwrap();
+    store.check_dirs();
+    assert_eq!(store.lost_dirs().len(), 1, "another cluster's");
+    std::fs::write(there.join("cluster"), "ours").unwrap();
+    store.check_dirs();
+    assert!(store.lost_dirs().is_empty());
+    assert_eq!(read(&store.peek(BlockId(1)).unwrap()).unwrap(), data(1000, 1));
+    assert_eq!(read(&only_copy).unwrap(), data(1000, 2));
+    assert_eq!(store.usage(), Usage { capacity: 20_000, used: 3000, unpersisted: 1000 });
+}
+
+#[test]
+fn one_directory_that_cannot_be_used_is_left_out_and_none_is_an_error() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("file"), "").unwrap();
+    let dirs = [("SSD", "file/a", 10_000), ("SSD", "b", 10_000)];
+    let store = BlockStore::open(&config(temp.path(), &dirs), &Metrics::default()).unwrap();
+    assert_eq!((store.lost_dirs().len(), store.usage().capacity), (1, 10_000));
+    drop(store);
+    let none = BlockStore::open(&config(temp.path(), &dirs[..1]), &Metrics::default());
+    assert!(none.unwrap_err().to_string().contains("goosefs.worker.dirs"));
+    let twice = [("SSD", "b", 10_000), ("SSD", "b/c", 10_000)];
+    let error = BlockStore::open(&config(temp.path(), &twice), &Metrics::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
 fn a_write_goes_on_in_the_next_directory_when_the_first_is_full() {
     let temp = tempfile::tempdir().unwrap();
     let config = config(temp.path(), &[("MEM", "a", 3_000), ("SSD", "b", 100_000)]);
@@ -240,7 +430,7 @@ fn of_two_generations_found_the_later_one_stays() {
     let temp = tempfile::tempdir().unwrap();
     let store = open(temp.path());
     let old = write(&store, 1, &data(10, 1));
-    let (path, table) = (old.path(), old.dir.table_path(old.origin, old.name));
+    let (path, table) = (old.path(), old.site().table_path());
     let (saved, saved_table) = (std::fs::read(&path).unwrap(), std::fs::read(&table).unwrap());
     write(&store, 1, &data(12, 2));
     assert!(!path.exists());
@@ -249,7 +439,7 @@ fn of_two_generations_found_the_later_one_stays() {
     std::fs::write(&path, saved).unwrap();
     std::fs::write(&table, saved_table).unwrap();
     let store = open(temp.path());
-    assert_eq!(read(&store.get(BlockId(1)).unwrap()).unwrap(), data(12, 2));
+    assert_eq!(read(&store.get(BlockId(1), 0).unwrap()).unwrap(), data(12, 2));
     assert!(!path.exists());
     assert_eq!(store.usage().used, 12);
 }

@@ -1,6 +1,6 @@
 //! A block that a client writes: nothing until it is committed, then there for good.
 
-use super::block::{Block, Parts, write_all_at};
+use super::block::{Block, Parts, Site, write_all_at};
 use super::checksum::{PageTable, Summing};
 use super::dir::{Dir, Name, Origin, Space};
 use super::{BlockStore, disk_is_full};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A block being written. Dropped before it is committed, it leaves nothing behind. All calls wait
 /// for the disk: keep them off the runtime's threads.
@@ -33,7 +34,9 @@ impl Writing {
         // shows when it comes.
         let dirs = [expected, 0].into_iter().flat_map(|bytes| store.dirs_for(bytes));
         let dir = dirs.into_iter().next().ok_or_else(|| full(id))?;
-        let file = create(&dir, name)?;
+        let file = create(&dir, name).inspect_err(|_| {
+            store.suspect(&dir);
+        })?;
         Ok(Writing {
             store: store.clone(),
             name,
@@ -71,16 +74,22 @@ impl Writing {
     /// cached blocks make room; else it goes on in another directory.
     fn write(&mut self, slices: &[&[u8]], more: u64) -> Result<()> {
         let attempt = |writing: &Self| {
+            let start = Instant::now();
             write_all_at(&writing.file, slices, writing.length)
-                .with_context(|| format!("writing {}", writing.path().display()))
+                .with_context(|| format!("writing {}", writing.path().display()))?;
+            writing.dir.speed.measured(more, start.elapsed());
+            Ok(())
         };
         let mut written = attempt(self);
         if disk_is_full(&written) && self.store.make_room_on_disk(&self.dir, more, None) {
             written = attempt(self);
         }
         if !disk_is_full(&written) {
-            return written;
+            return written.inspect_err(|_| {
+                self.store.suspect(&self.dir);
+            });
         }
+        self.dir.find_full();
         let root = self.dir.root().display().to_string();
         self.relocate(more).map_err(|_| disk_full(self.name.block, &root))?;
         attempt(self)
@@ -105,13 +114,15 @@ impl Writing {
     pub fn commit(mut self) -> Result<Arc<Block>> {
         let sums = std::mem::replace(&mut self.sums, Summing::new(self.store.page_size()));
         let pages = sums.finish();
-        self.publish(&pages).with_context(|| format!("committing block {}", self.name.block))?;
+        self.publish(&pages)
+            .inspect_err(|_| {
+                self.store.suspect(&self.dir);
+            })
+            .with_context(|| format!("committing block {}", self.name.block))?;
         self.committed = true;
         let space = std::mem::replace(&mut self.space, Space::none(&self.dir));
         let block = Block::new(Parts {
-            name: self.name,
-            origin: Origin::Written,
-            dir: self.dir.clone(),
+            site: Site { dir: self.dir.clone(), origin: Origin::Written, name: self.name },
             pages,
             version: String::new(),
             unpersisted: true,
@@ -129,7 +140,9 @@ impl Writing {
         std::io::Write::write_all(&mut file, &bytes)?;
         if durable {
             file.sync_data()?;
+            let start = Instant::now();
             self.file.sync_all()?;
+            self.dir.speed.measured(self.length, start.elapsed());
         }
         std::fs::rename(self.path(), self.dir.data_path(Origin::Written, self.name))?;
         if durable {
@@ -187,7 +200,7 @@ fn create(dir: &Dir, name: Name) -> Result<File> {
         .with_context(|| format!("creating {}", path.display()))
 }
 
-fn sync_folder(folder: &Path) -> Result<()> {
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     Ok(File::open(folder)?.sync_all()?)
 }
 
@@ -202,7 +215,7 @@ fn disk_full(id: BlockId, root: &str) -> crate::core::error::Error {
 /// What a writer is told when nothing can be evicted any more.
 fn full(id: BlockId) -> crate::core::error::Error {
     resource_exhausted(format!(
-        "no room for block {id} on this worker: all it holds is pinned or not persisted yet; wait, \
-         free or unpin some of it, or raise the quotas in goosefs.worker.dirs"
+        "no room for block {id} on this worker: all it holds is in use, pinned or not persisted yet; \
+         wait, free or unpin some of it, or raise the quotas in goosefs.worker.dirs"
     ))
 }

@@ -52,7 +52,7 @@ impl Tasks {
         let reads = &self.inner.reads;
         let id = BlockId(block.block_id);
         let length = block.length.max(0) as u64;
-        let there = reads.store.get(id).filter(|found| is_there(found, &block.version));
+        let there = reads.store.peek(id).filter(|found| is_there(found, &block.version));
         if let Some(found) = there
             && (!verify || self.is_sound(&found).await?)
         {
@@ -80,7 +80,7 @@ impl Tasks {
     /// should be, and asks the store whether its object still is the one that was read.
     async fn verify_filled(&self, wanted: &Wanted, file_length: u64, pace: &Pace) -> Result<()> {
         let reads = &self.inner.reads;
-        let stored = || reads.store.get(wanted.block).filter(|block| block.is_whole());
+        let stored = || reads.store.peek(wanted.block).filter(|block| block.is_whole());
         let sound = match stored() {
             Some(block) => self.is_sound(&block).await?,
             None => false,

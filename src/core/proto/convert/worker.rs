@@ -1,7 +1,7 @@
 //! Workers.
 
 use crate::core::model::ring::DEFAULT_VIRTUAL_NODES;
-use crate::core::model::{Locality, WorkerAddress, WorkerInfo, WorkerState};
+use crate::core::model::{Locality, TierUsage, WorkerAddress, WorkerInfo, WorkerState};
 use crate::core::proto::grpc;
 
 impl From<&WorkerAddress> for grpc::WorkerNetAddress {
@@ -86,6 +86,7 @@ impl From<&WorkerInfo> for grpc::block::WorkerInfo {
             sync_cache_rate_limit: None,
             forbid_write: Some(worker.forbid_write || worker.state == WorkerState::Draining),
             draining: Some(worker.state == WorkerState::Draining),
+            tiers: worker.tiers.iter().map(Into::into).collect(),
         }
     }
 }
@@ -117,6 +118,31 @@ impl From<&grpc::block::WorkerInfo> for WorkerInfo {
             last_contact_s: worker.last_contact_sec(),
             forbid_write: worker.forbid_write(),
             live: worker.alive(),
+            tiers: worker.tiers.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&TierUsage> for grpc::block::TierUsage {
+    fn from(tier: &TierUsage) -> Self {
+        grpc::block::TierUsage {
+            medium: Some(tier.medium.clone()),
+            dir: Some(tier.dir.clone()),
+            capacity_bytes: Some(tier.capacity_bytes as i64),
+            used_bytes: Some(tier.used_bytes as i64),
+            lost: Some(tier.lost),
+        }
+    }
+}
+
+impl From<&grpc::block::TierUsage> for TierUsage {
+    fn from(tier: &grpc::block::TierUsage) -> Self {
+        TierUsage {
+            medium: tier.medium().into(),
+            dir: tier.dir().into(),
+            capacity_bytes: u64::try_from(tier.capacity_bytes()).unwrap_or_default(),
+            used_bytes: u64::try_from(tier.used_bytes()).unwrap_or_default(),
+            lost: tier.lost(),
         }
     }
 }

@@ -100,6 +100,9 @@ _goosefs() {
             goosefs__subcmd__bench,start)
                 cmd="goosefs__subcmd__bench__subcmd__start"
                 ;;
+            goosefs__subcmd__bench,ufs)
+                cmd="goosefs__subcmd__bench__subcmd__ufs"
+                ;;
             goosefs__subcmd__bench,worker)
                 cmd="goosefs__subcmd__bench__subcmd__worker"
                 ;;
@@ -396,7 +399,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__bench)
-            opts="-D -h -V --config --help --version cp elastic evict metadata scale worker start fuse empty-fuse echo-server"
+            opts="-D -h -V --config --help --version cp elastic evict metadata scale ufs worker start fuse empty-fuse echo-server"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -717,6 +720,48 @@ _goosefs() {
                     return 0
                     ;;
                 -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__bench__subcmd__ufs)
+            opts="-o -h -V --ufs --option --size --dir --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --ufs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --option)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -6,19 +6,17 @@
 //! compared with what the change of the ring makes necessary.
 
 use super::cluster::free_dir;
+use super::counters::Counters;
 use super::{Row, Scratch};
 use crate::client::{FileSystem, OpenOptions};
 use crate::core::config::Config;
 use crate::core::error::{Context, Error, Result, deadline_exceeded, internal};
-use crate::core::metrics::names;
 use crate::core::model::{BlockId, FsPath, Ring, Status, WorkerInfo, WorkerState};
 use crate::core::proto::v1::{JobState, LoadJob};
 use crate::core::rpc::server::free_port;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -85,51 +83,11 @@ impl Rig {
     fn counters(&self, seen: &mut HashMap<String, Counters>) {
         for (_, address, page) in &self.workers {
             let host = address.split(':').next().unwrap_or_default();
-            if let Ok(text) = page_text(&format!("{host}:{page}")) {
-                seen.insert(address.clone(), Counters::of(&text));
+            if let Ok(counters) = Counters::at(host, *page) {
+                seen.insert(address.clone(), counters);
             }
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Counters {
-    filled: u64,
-    read: u64,
-    moved: u64,
-}
-
-impl Counters {
-    fn of(page: &str) -> Counters {
-        let value = |name: &str| {
-            let total = format!("{name}_total ");
-            let line = page.lines().find_map(|line| line.strip_prefix(&total));
-            line.and_then(|text| text.trim().parse().ok()).unwrap_or_default()
-        };
-        Counters {
-            filled: value(names::WORKER_FILLED_BYTES.text),
-            read: value(names::WORKER_READ_BYTES.text),
-            moved: value(names::WORKER_MOVED_BYTES.text),
-        }
-    }
-
-    fn sum(seen: &HashMap<String, Counters>) -> Counters {
-        seen.values().fold(Counters::default(), |sum, one| Counters {
-            filled: sum.filled + one.filled,
-            read: sum.read + one.read,
-            moved: sum.moved + one.moved,
-        })
-    }
-}
-
-fn page_text(address: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address).context("asking a worker's page")?;
-    stream.set_read_timeout(Some(Duration::from_secs(2))).context("asking a worker's page")?;
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).context("asking a worker's page")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).context("asking a worker's page")?;
-    Ok(text)
 }
 
 /// What readers did.
@@ -290,7 +248,7 @@ async fn watch<T>(
 ) -> Watched<T> {
     tokio::pin!(work);
     rig.counters(seen);
-    let first = Counters::sum(seen);
+    let first = Counters::sum(seen.values());
     let mut last = first;
     let mut hits = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
@@ -299,7 +257,7 @@ async fn watch<T>(
             end = &mut work => break end,
             _ = ticks.tick() => {
                 rig.counters(seen);
-                let now = Counters::sum(seen);
+                let now = Counters::sum(seen.values());
                 let (read, filled) = (now.read - last.read, now.filled - last.filled);
                 if read > 0 {
                     hits.push(1.0 - filled as f64 / read as f64);
@@ -309,7 +267,7 @@ async fn watch<T>(
         }
     };
     rig.counters(seen);
-    Watched { hits, moved: Counters::sum(seen).moved - first.moved, end }
+    Watched { hits, moved: Counters::sum(seen.values()).moved - first.moved, end }
 }
 
 async fn ring(files: &FileSystem) -> Result<Ring> {

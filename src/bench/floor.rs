@@ -97,3 +97,38 @@ pub fn sendfile_rate(file: &File, length: u64, chunk: usize) -> Result<f64> {
     }
     Ok(rate)
 }
+
+/// Bytes a second that come over loopback and are written to a new file in `dir`, in steps of
+/// `chunk` bytes.
+///
+/// # Errors
+/// As sockets and the file fail.
+pub fn receive_rate(dir: &Path, length: u64, chunk: usize) -> Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("listening")?;
+    let address = listener.local_addr().context("listening")?;
+    let sender = std::thread::spawn(move || -> Result<()> {
+        let mut socket = TcpStream::connect(address).context("connecting")?;
+        let data = vec![5; chunk];
+        for _ in 0..length / chunk as u64 {
+            socket.write_all(&data).context("sending")?;
+        }
+        Ok(())
+    });
+    let (mut socket, _) = listener.accept().context("accepting")?;
+    let mut file = tempfile::tempfile_in(dir).context("making a file")?;
+    let mut buffer = vec![0; chunk];
+    let start = Instant::now();
+    let mut received = 0;
+    loop {
+        match socket.read(&mut buffer).context("receiving")? {
+            0 => break,
+            bytes => {
+                file.write_all(&buffer[..bytes]).context("writing")?;
+                received += bytes as u64;
+            }
+        }
+    }
+    let rate = received as f64 / start.elapsed().as_secs_f64();
+    sender.join().map_err(|_| internal("the sender panicked"))??;
+    Ok(rate)
+}

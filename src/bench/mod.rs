@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod cluster;
+pub mod counters;
 pub mod cp;
 pub mod elastic;
 pub mod empty_fuse;
@@ -18,6 +19,7 @@ pub mod report;
 pub mod scale;
 pub mod start;
 pub mod tree;
+pub mod ufs;
 pub mod worker;
 
 pub use cluster::Scratch;

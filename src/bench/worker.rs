@@ -1,4 +1,4 @@
-//! A worker's blocks over the wire, against sendfile on the same loopback.
+//! A worker's blocks over the wire, against sendfile, and recv and write, on the same loopback.
 
 use super::{ROUNDS, Row, Scratch, alternate, floor};
 use crate::client::BlockStream;
@@ -53,6 +53,40 @@ pub async fn read(base: &Path) -> Result<Row> {
     let gigabytes = (ROUNDS * BLOCK) as f64 / 1e9;
     let cpu = (scratch.cpu("worker")? - before).as_secs_f64() / gigabytes;
     let row = Row::new("W1 block read, one stream", "MB/s", "sendfile → recv", &rounds, false);
+    Ok(row.note(format!("{cpu:.2} s of worker CPU per GB; client and worker share the cores")))
+}
+
+/// One block written by one stream over gRPC, against recv → write into the same memory.
+///
+/// # Errors
+/// When a process does not start or a call fails.
+pub async fn write(base: &Path) -> Result<Row> {
+    let mut scratch = Scratch::start(base, &[])?;
+    scratch.start_worker()?;
+    let config = scratch.config()?;
+    let address = format!("127.0.0.1:{}", config.worker.rpc_port);
+    let channel = connect(&address, &Credentials::of(&config)).await?;
+    let worker = BlockWorkerClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    // The same block again and again: what was written before makes way.
+    let block = FileId::from_container(1 << 30).block(0).0;
+    let before = scratch.cpu("worker")?;
+    let rounds = alternate(
+        ROUNDS,
+        || async {
+            let start = Instant::now();
+            write_block(worker.clone(), block).await?;
+            Ok(BLOCK as f64 / start.elapsed().as_secs_f64() / 1e6)
+        },
+        || async {
+            let rate = || floor::receive_rate(Path::new("/dev/shm"), BLOCK as u64, CHUNK);
+            let rate = tokio::task::spawn_blocking(rate).await;
+            Ok(rate.map_err(|_| internal("the floor panicked"))?? / 1e6)
+        },
+    )
+    .await?;
+    let gigabytes = (ROUNDS * BLOCK) as f64 / 1e9;
+    let cpu = (scratch.cpu("worker")? - before).as_secs_f64() / gigabytes;
+    let row = Row::new("W3 block write, one stream", "MB/s", "recv → write, tmpfs", &rounds, false);
     Ok(row.note(format!("{cpu:.2} s of worker CPU per GB; client and worker share the cores")))
 }
 

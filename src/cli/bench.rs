@@ -3,7 +3,7 @@
 use super::print::{Format, Output};
 use super::{block_on, key_value};
 use crate::bench::{
-    Report, cp, elastic, empty_fuse, evict, floor, fuse, metadata, scale, start, tree, worker,
+    Report, cp, elastic, empty_fuse, evict, floor, fuse, metadata, scale, start, tree, ufs, worker,
 };
 use crate::core::error::{Result, internal};
 use crate::core::model::ByteSize;
@@ -92,6 +92,26 @@ pub struct EvictOptions {
     format: Output,
 }
 
+/// Cold reads through a worker, against the store itself
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  goosefs bench ufs                             A directory of this machine
+  goosefs bench ufs --ufs s3://bucket --option s3.endpoint=http://minio:9000")]
+pub struct UfsOptions {
+    /// An under store to read from; objects are written there, and removed again
+    #[arg(long, value_name = "URI")]
+    ufs: Option<String>,
+    /// A property of that under store
+    #[arg(long = "option", value_name = "KEY=VALUE", value_parser = key_value, requires = "ufs")]
+    properties: Vec<(String, String)>,
+    /// Size of each of the six objects
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(256 << 20))]
+    size: ByteSize,
+    #[command(flatten)]
+    options: Options,
+}
+
 /// Three workers become five, and then two, under a steady load of random reads
 #[derive(clap::Args, Clone, Debug)]
 pub struct ElasticOptions {
@@ -114,7 +134,9 @@ enum Workload {
     Metadata(Options),
     /// A master with very many files: memory, restart, checkpoints, renames
     Scale(ScaleOptions),
-    /// A block read over gRPC against sendfile
+    /// Cold reads through a worker, against the store itself
+    Ufs(UfsOptions),
+    /// A block read and written over gRPC, against sendfile and recv
     Worker(Options),
     /// Start-up time and idle memory of each role
     Start(Options),
@@ -140,6 +162,13 @@ impl Bench {
                 print(&Report { rows: on_runtime(work)? }, options.format.output);
             }
             Workload::Evict(options) => options.run()?,
+            Workload::Ufs(UfsOptions { ufs, properties, size, options }) => {
+                let properties = properties.into_iter().collect();
+                let what = ufs::Options { ufs, properties, size: size.0 };
+                let dir = options.dir.clone();
+                let work = async move { ufs::cold(&dir, &what).await };
+                print(&Report { rows: on_runtime(work)? }, options.format.output);
+            }
             Workload::Metadata(options) => {
                 let mut report = Report::default();
                 let dir = options.dir.clone();
@@ -155,8 +184,9 @@ impl Bench {
                 print(&Report { rows: on_runtime(work)? }, options.format.output);
             }
             Workload::Worker(options) => {
-                let row = block_on(worker::read(&options.dir))?;
-                print(&Report { rows: vec![row] }, options.format.output);
+                let read = block_on(worker::read(&options.dir))?;
+                let write = block_on(worker::write(&options.dir))?;
+                print(&Report { rows: vec![read, write] }, options.format.output);
             }
             Workload::Start(options) => {
                 print(&Report { rows: start::roles(&options.dir)? }, options.format.output);

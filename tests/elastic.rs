@@ -285,3 +285,40 @@ fn many_readers_of_one_cold_file_fetch_it_once() {
     }
     assert_eq!(filled(&cluster), data.len() as u64);
 }
+
+#[test]
+fn copies_of_what_waits_to_be_persisted_are_kept_when_workers_are_lost() {
+    let mut cluster = Cluster::setup()
+        .workers(0)
+        .set("master.worker.timeout", "1s")
+        .set("master.persistence.initial.interval", "1h")
+        .set("worker.block.heartbeat.interval", "100ms")
+        .set("user.file.writetype.default", "ASYNC_THROUGH")
+        .set("user.short.circuit.enabled", "false")
+        .start();
+    (0..4).for_each(|_| add_worker(&mut cluster, &[]));
+    cluster.wait_for_workers();
+    let local = cluster.dir().join("only");
+    for i in 0..10 {
+        fs::write(&local, content(i)).unwrap();
+        cluster.ok(&["fs", "copyFromLocal", local.to_str().unwrap(), &format!("/only-{i}")]);
+    }
+    let all: u64 = 2 * (0..10).map(|i| content(i).len() as u64).sum::<u64>();
+    let held = |cluster: &Cluster, live: &[usize]| -> u64 {
+        let unpersisted = |&index: &usize| {
+            worker_of(cluster, &cluster.workers[index])["persistUsedBytes"].as_u64().unwrap()
+        };
+        live.iter().map(unpersisted).sum()
+    };
+    let whole = |cluster: &Cluster, live: &[usize]| (held(cluster, live) == all).then_some(());
+    eventually("two copies of everything", || whole(&cluster, &[0, 1, 2, 3]));
+    // One goes after the other: nothing is lost with both.
+    cluster.workers[0].kill();
+    eventually("two copies of everything, again", || whole(&cluster, &[1, 2, 3]));
+    cluster.workers[1].kill();
+    for i in 0..10 {
+        fs::remove_file(&local).ok();
+        cluster.ok(&["fs", "copyToLocal", &format!("/only-{i}"), local.to_str().unwrap()]);
+        assert_eq!(fs::read(&local).unwrap(), content(i), "file {i}");
+    }
+}

@@ -24,6 +24,7 @@ pub fn start(master: &Arc<Master>, duties: &Duties, group: &Group) {
     every("membership", Duration::from_millis(500), |m| {
         Box::pin(async move { m.membership.tick().await })
     });
+    every("durability", Duration::from_secs(1), |m| Box::pin(async move { m.durability.run() }));
     every("deleted files", Duration::from_millis(500), |m| Box::pin(deleted_files(m)));
     every("persist", Duration::from_millis(200), |m| Box::pin(persist(m)));
     every("replication", Duration::from_secs(1), |m| Box::pin(async move { m.jobs.replicate() }));

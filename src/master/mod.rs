@@ -8,6 +8,7 @@
 //! is learned anew: which workers live, what they do, when a store was last asked.
 
 pub mod backup;
+mod durability;
 mod duties;
 pub mod file_system;
 pub mod inode;
@@ -33,6 +34,7 @@ use crate::core::rpc::{self, Sessions};
 use crate::core::runtime::{Clock, Duties, Group};
 use crate::core::security::{Groups, User};
 use backup::Backups;
+use durability::Durability;
 use file_system::FileSystem;
 use futures::FutureExt;
 use jobs::{Jobs, Persister};
@@ -69,6 +71,7 @@ pub struct Master {
     pub(in crate::master) files: FileSystem,
     pub(in crate::master) workers: Registry,
     pub(in crate::master) membership: Membership,
+    pub(in crate::master) durability: Durability,
     pub(in crate::master) jobs: Jobs,
     pub(in crate::master) persister: Persister,
     pub(in crate::master) backups: Backups,
@@ -282,6 +285,8 @@ impl Master {
         );
         let membership =
             Membership::new(files.clone(), workers.clone(), clock.clone(), &config.master);
+        let copies = config.client.durable_replicas;
+        let durability = Durability::new(files.clone(), workers.clone(), copies);
         let persister = Persister::new(files.clone(), workers.clone(), clock.clone());
         let jobs = Jobs::new(
             files.clone(),
@@ -299,6 +304,7 @@ impl Master {
             files,
             workers,
             membership,
+            durability,
             jobs,
             persister,
             backups,

@@ -150,6 +150,11 @@ impl Heartbeat {
         if let Some(command) = &answer.migration_command {
             self.migrator.obey(id, command);
         }
+        for copy in &answer.copy_blocks {
+            if let Some(to) = &copy.to {
+                self.migrator.copy(id, BlockId(copy.block_id()), to.into());
+            }
+        }
         let share = answer.sync_cache_rate_limit.as_ref().map_or(0.0, |limit| limit.rate_limit());
         self.ufs_rate.set(lower(self.ufs_rate_own, share));
         self.metrics.gauge(&names::WORKER_UFS_RATE).set(self.ufs_rate.get() as i64);

@@ -29,7 +29,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Workers on the ring that are tried for a block that is nowhere else.
 const TRIES: usize = 5;
@@ -56,13 +56,21 @@ struct Inner {
     rate: Rate,
     counts: Counts,
     group: Group,
+    /// Copies of single blocks under way at a time.
+    copies: Semaphore,
     current: Mutex<Option<Arc<Current>>>,
+}
+
+/// Who sends a block, and for which migration.
+#[derive(Clone, Debug)]
+struct Sender {
+    worker: WorkerId,
+    task: String,
 }
 
 /// One migration, as far as this worker is with it.
 struct Current {
-    task: String,
-    own: WorkerId,
+    sender: Sender,
     phase: watch::Sender<Phase>,
     total_blocks: AtomicI64,
     total_bytes: AtomicI64,
@@ -105,8 +113,17 @@ impl Migrator {
         counts: Counts,
         group: Group,
     ) -> Self {
-        let current = Mutex::new(None);
-        Migrator { inner: Arc::new(Inner { store, peers, master, rate, counts, group, current }) }
+        let inner = Inner {
+            store,
+            peers,
+            master,
+            rate,
+            counts,
+            group,
+            copies: Semaphore::new(AT_ONCE),
+            current: Mutex::new(None),
+        };
+        Migrator { inner: Arc::new(inner) }
     }
 
     /// How far it is, for the master.
@@ -116,7 +133,7 @@ impl Migrator {
         // Read first: all that is counted was before it.
         let completed = current.completed.load(Ordering::Acquire);
         Some(MigrationProgressReport {
-            task_id: Some(current.task.clone()),
+            task_id: Some(current.sender.task.clone()),
             total_blocks: told(&current.total_blocks),
             migrated_blocks: told(&current.moved_blocks),
             failed_blocks: told(&current.failed),
@@ -131,7 +148,7 @@ impl Migrator {
     pub fn obey(&self, own: WorkerId, command: &MigrationCommand) {
         let start = command.start_info.clone().unwrap_or_default();
         let current = self.inner.current.lock().clone();
-        let known = current.filter(|current| current.task == start.task_id());
+        let known = current.filter(|current| current.sender.task == start.task_id());
         let phase = match command.r#type() {
             MigrationCommandType::MigrationStart if known.is_none() => {
                 return self.start(own, start);
@@ -148,10 +165,28 @@ impl Migrator {
         }
     }
 
+    /// Copies a block that is nowhere else to another worker, and tells the master once it is there.
+    pub fn copy(&self, own: WorkerId, block: BlockId, to: WorkerInfo) {
+        let inner = self.inner.clone();
+        self.inner.group.spawn_until_stop("copy", async move {
+            let Some(block) = inner.store.peek(block).filter(|block| block.is_whole()) else {
+                return;
+            };
+            let copied = async {
+                let _turn = inner.copies.acquire().await.expect("never closed");
+                let sender = Sender { worker: own, task: String::new() };
+                inner.push(&sender, &to, &block).await?;
+                inner.tell_moved(block.id(), to.id).await.map(drop)
+            };
+            if let Err(error) = copied.await {
+                tracing::warn!(block = %block.id(), worker = %to.address, %error, "not copied");
+            }
+        });
+    }
+
     fn start(&self, own: WorkerId, start: StartMigrationInfo) {
         let current = Arc::new(Current {
-            task: start.task_id().to_string(),
-            own,
+            sender: Sender { worker: own, task: start.task_id().to_string() },
             phase: watch::Sender::new(Phase::Running),
             total_blocks: AtomicI64::new(0),
             total_bytes: AtomicI64::new(0),
@@ -170,7 +205,7 @@ impl Migrator {
             inner.run(&current, start).await;
             let moved = current.moved_blocks.load(Ordering::Relaxed);
             let failed = current.failed.load(Ordering::Relaxed);
-            tracing::info!(migration = current.task, moved, failed, "all moved that can be");
+            tracing::info!(migration = current.sender.task, moved, failed, "all moved that can be");
             current.completed.store(true, Ordering::Release);
         });
     }
@@ -184,14 +219,19 @@ impl Inner {
         let (old, new) = (of(&start.old_hash_ring_workers), of(&start.new_hash_ring_workers));
         let workers: HashMap<WorkerId, WorkerInfo> =
             new.iter().map(|worker| (worker.id, worker.clone())).collect();
-        let (store, own) = (self.store.clone(), current.own);
+        let (store, own) = (self.store.clone(), current.sender.worker);
         let planned =
             blocking(move || Ok(plan(&store, own, &Ring::new(old), &Ring::new(new)))).await;
         let Ok(moves) = planned else { return };
         let bytes: u64 = moves.iter().map(|one| one.bytes).sum();
         current.total_blocks.store(moves.len() as i64, Ordering::Relaxed);
         current.total_bytes.store(bytes as i64, Ordering::Relaxed);
-        tracing::info!(migration = current.task, blocks = moves.len(), bytes, "moving blocks");
+        tracing::info!(
+            migration = current.sender.task,
+            blocks = moves.len(),
+            bytes,
+            "moving blocks"
+        );
 
         let mut by_target: HashMap<WorkerId, Vec<Move>> = HashMap::new();
         for one in moves {
@@ -219,7 +259,7 @@ impl Inner {
                         return;
                     }
                     let moved = match held {
-                        Ok(held) => self.send(current, workers, one, held).await,
+                        Ok(held) => self.send(&current.sender, workers, one, held).await,
                         Err(error) => Err(unavailable(error.to_string())),
                     };
                     current.note(one, moved);
@@ -248,7 +288,7 @@ impl Inner {
     /// Sends one block to its place; `held` is what the first choice holds.
     async fn send(
         &self,
-        current: &Current,
+        sender: &Sender,
         workers: &HashMap<WorkerId, WorkerInfo>,
         one: &Move,
         held: &HashMap<i64, i64>,
@@ -261,7 +301,7 @@ impl Inner {
             let Some(first) = workers.get(&one.to[0]).filter(|_| !held) else {
                 return Ok(Moved::Needless);
             };
-            return self.push(current, first, &block).await.map(|()| Moved::Sent);
+            return self.push(sender, first, &block).await.map(|()| Moved::Sent);
         }
         let mut last = unavailable("no worker takes it");
         for (choice, id) in one.to.iter().enumerate() {
@@ -273,7 +313,7 @@ impl Inner {
             let sent = match there {
                 // A copy that counts is there already: another one keeps their number.
                 Ok(true) => continue,
-                Ok(false) => self.push(current, worker, &block).await,
+                Ok(false) => self.push(sender, worker, &block).await,
                 Err(error) => Err(error),
             };
             match sent {
@@ -286,13 +326,7 @@ impl Inner {
 
     /// Removes the copy here of a block that was nowhere else, once the master knows of the other.
     async fn give_up(&self, block: &Arc<Block>, to: WorkerId) -> Result<Moved> {
-        let request = v1::MovedBlocksRequest { block_ids: vec![block.id().0], to };
-        let call = self.master.call(|channel| {
-            let request = request.clone();
-            async move { FileSystemClient::new(channel).moved_blocks(request).await }
-        });
-        let known = patiently(call).await?.block_ids;
-        if known.contains(&block.id().0) {
+        if self.tell_moved(block.id(), to).await? {
             let (store, block) = (self.store.clone(), block.clone());
             blocking(move || {
                 store.discard(&block);
@@ -303,13 +337,23 @@ impl Inner {
         Ok(Moved::Sent)
     }
 
+    /// Tells the master that `to` holds a block too; whether it need not stay here for its sake.
+    async fn tell_moved(&self, block: BlockId, to: WorkerId) -> Result<bool> {
+        let request = v1::MovedBlocksRequest { block_ids: vec![block.0], to };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move { FileSystemClient::new(channel).moved_blocks(request).await }
+        });
+        Ok(patiently(call).await?.block_ids.contains(&block.0))
+    }
+
     /// Copies a block to `worker`, which has it durably when this returns.
-    async fn push(&self, current: &Current, worker: &WorkerInfo, block: &Arc<Block>) -> Result<()> {
+    async fn push(&self, sender: &Sender, worker: &WorkerInfo, block: &Arc<Block>) -> Result<()> {
         let channel = self.peers.channel(&worker.address).await?;
         let (messages, outbound) = tokio::sync::mpsc::channel(2);
         let mut client = BlockWorkerClient::new(channel);
         let stream = tokio_stream::wrappers::ReceiverStream::new(outbound);
-        let (fed, answer) = tokio::join!(self.feed(current, block, messages), async {
+        let (fed, answer) = tokio::join!(self.feed(sender, block, messages), async {
             client.migrate_block(stream).await
         });
         let answer = match answer {
@@ -331,7 +375,7 @@ impl Inner {
     /// Sends a block's bytes, verified, at the rate that blocks may move.
     async fn feed(
         &self,
-        current: &Current,
+        sender: &Sender,
         block: &Arc<Block>,
         messages: tokio::sync::mpsc::Sender<MigrateBlockRequest>,
     ) -> Result<()> {
@@ -340,8 +384,8 @@ impl Inner {
         let command = MigrateBlockCommand {
             block_id: Some(block.id().0),
             block_length: Some(length as i64),
-            source_worker_id: Some(current.own),
-            task_id: Some(current.task.clone()),
+            source_worker_id: Some(sender.worker),
+            task_id: Some(sender.task.clone()),
             version: Some(block.version().into()),
             unpersisted: Some(block.is_unpersisted()),
             page_sums: block.sums(),

@@ -2,7 +2,7 @@
 
 use super::Answered;
 use crate::core::error::{failed_precondition, invalid_argument, unsupported};
-use crate::core::model::{Locality, WorkerAddress, WorkerInfo, WorkerState};
+use crate::core::model::{BlockId, Locality, WorkerAddress, WorkerInfo, WorkerState};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_server::WorkerManagerMasterClientService;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_server::WorkerManagerMasterWorkerService;
 use crate::core::proto::grpc::block::*;
@@ -292,6 +292,7 @@ impl WorkerManagerMasterWorkerService for Workers {
         Ok(Response::new(BlockHeartbeatPResponse {
             command: command(kind, answer.free),
             persisted_move_blocks: answer.persisted,
+            copy_blocks: answer.copies.iter().map(copy_block).collect(),
             pins_version: Some(self.0.journal.state().pins_version()),
             sync_cache_rate_limit: Some(WorkerRateLimit {
                 rate_limit: self.0.membership.rate_share()?,
@@ -356,6 +357,10 @@ impl WorkerManagerMasterWorkerService for Workers {
     ) -> Answered<BlockApplyRatePResponse> {
         unserved("BlockApplyRate")
     }
+}
+
+fn copy_block((block, to): &(BlockId, crate::core::model::WorkerInfo)) -> CopyBlock {
+    CopyBlock { block_id: Some(block.0), to: Some(to.into()) }
 }
 
 fn bytes(sent: i64) -> u64 {

@@ -68,6 +68,8 @@ pub struct Answer {
     pub free: Vec<i64>,
     /// Blocks that are safe in the under store now.
     pub persisted: Vec<i64>,
+    /// Blocks that another worker is to have a copy of.
+    pub copies: Vec<(BlockId, WorkerInfo)>,
 }
 
 /// Sums over the workers.
@@ -108,6 +110,7 @@ struct Worker {
     contact: Instant,
     lost_storage: Vec<String>,
     open_writes: u32,
+    copies: Vec<(BlockId, WorkerInfo)>,
     free_cursor: u64,
     persisted_cursor: u64,
 }
@@ -181,6 +184,7 @@ impl Registry {
         let answer = Answer {
             free: free.take(&mut worker.free_cursor),
             persisted: persisted.take(&mut worker.persisted_cursor),
+            copies: std::mem::take(&mut worker.copies),
         };
         if returned {
             tracing::info!(worker = beat.id, address = %worker.info.address, "is back");
@@ -276,6 +280,13 @@ impl Registry {
     /// Orders to drop blocks that are kept for workers that have not taken them yet.
     pub fn free_backlog(&self) -> usize {
         self.table.read().free.kept()
+    }
+
+    /// Has `holder` copy a block to another worker, with its next heartbeat.
+    pub fn copy(&self, holder: WorkerId, block: BlockId, to: WorkerInfo) {
+        if let Some(worker) = self.table.write().workers.get_mut(&holder) {
+            worker.copies.push((block, to));
+        }
     }
 
     /// Tells all workers that these blocks are safe in the under store.
@@ -399,6 +410,7 @@ impl Table {
             contact: Instant::now(),
             lost_storage: Vec::new(),
             open_writes: 0,
+            copies: Vec::new(),
             free_cursor: self.free.end(),
             persisted_cursor: self.persisted.end(),
         }
@@ -491,7 +503,7 @@ mod tests {
         registry.persisted([BlockId(4)]);
         for id in [a, b] {
             let answer = beat(&registry, id).unwrap();
-            assert_eq!(answer, Answer { free: vec![3], persisted: vec![4] });
+            assert_eq!(answer, Answer { free: vec![3], persisted: vec![4], copies: vec![] });
             assert_eq!(beat(&registry, id), Some(Answer::default()));
         }
         registry.lose_silent();

@@ -265,6 +265,9 @@ _goosefs() {
             goosefs__subcmd__fsadmin,migrate)
                 cmd="goosefs__subcmd__fsadmin__subcmd__migrate"
                 ;;
+            goosefs__subcmd__fsadmin,persist)
+                cmd="goosefs__subcmd__fsadmin__subcmd__persist"
+                ;;
             goosefs__subcmd__fsadmin,ratelimit)
                 cmd="goosefs__subcmd__fsadmin__subcmd__ratelimit"
                 ;;
@@ -303,6 +306,12 @@ _goosefs() {
                 ;;
             goosefs__subcmd__fsadmin__subcmd__migrate,status)
                 cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__status"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__persist,ls)
+                cmd="goosefs__subcmd__fsadmin__subcmd__persist__subcmd__ls"
+                ;;
+            goosefs__subcmd__fsadmin__subcmd__persist,retry)
+                cmd="goosefs__subcmd__fsadmin__subcmd__persist__subcmd__retry"
                 ;;
             goosefs__subcmd__fuse,mount)
                 cmd="goosefs__subcmd__fuse__subcmd__mount"
@@ -2221,7 +2230,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fsadmin)
-            opts="-o -D -h -V --output --config --help --version report journal backup decommission recommission forget-worker update-worker migrate ratelimit"
+            opts="-o -D -h -V --output --config --help --version report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2645,6 +2654,96 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__status)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__persist)
+            opts="-o -D -h -V --output --config --help --version ls retry"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__persist__subcmd__ls)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fsadmin__subcmd__persist__subcmd__retry)
             opts="-o -D -h -V --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -10,6 +10,7 @@ fn cluster(workers: usize, count: usize) -> Cluster {
     let mut cluster = Cluster::setup()
         .workers(0)
         .set("master.migration.delay", "200ms")
+        .set("master.persistence.initial.interval", "3s")
         .set("worker.block.heartbeat.interval", "100ms")
         .set("user.file.writetype.default", "MUST_CACHE")
         .set("user.short.circuit.enabled", "false")
@@ -321,4 +322,31 @@ fn copies_of_what_waits_to_be_persisted_are_kept_when_workers_are_lost() {
         cluster.ok(&["fs", "copyToLocal", &format!("/only-{i}"), local.to_str().unwrap()]);
         assert_eq!(fs::read(&local).unwrap(), content(i), "file {i}");
     }
+}
+
+#[test]
+fn a_file_that_its_store_does_not_take_is_shown_and_tried_again() {
+    let cluster = cluster(1, 0);
+    let local = cluster.dir().join("only");
+    fs::write(&local, content(7)).unwrap();
+    let write = ["-D", "user.file.writetype.default=ASYNC_THROUGH", "fs"];
+    let run = |args: &[&str]| cluster.ok(&[&write[..], args].concat());
+    run(&["mkdir", "/out"]);
+    run(&["copyFromLocal", local.to_str().unwrap(), "/out/a"]);
+    // A file where the directory was: nobody can write below it, root or not.
+    fs::remove_dir_all(cluster.root_ufs().join("out")).ok();
+    fs::write(cluster.root_ufs().join("out"), b"in the way").unwrap();
+    eventually("the failure is shown with its cause", || {
+        let failed = cluster.ok(&["fsadmin", "persist", "ls"]);
+        failed.starts_with("/out/a: ").then_some(())
+    });
+    fs::remove_file(cluster.root_ufs().join("out")).unwrap();
+    assert!(cluster.ok(&["fsadmin", "persist", "retry"]).contains("tried again"));
+    eventually("it is persisted whole", || {
+        let there = fs::read(cluster.root_ufs().join("out/a")).unwrap_or_default();
+        (there == content(7)).then_some(())
+    });
+    eventually("nothing is left to retry", || {
+        cluster.ok(&["fsadmin", "persist", "ls"]).is_empty().then_some(())
+    });
 }

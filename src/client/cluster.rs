@@ -419,6 +419,41 @@ impl FileSystem {
         })
     }
 
+    /// Files that could not be persisted so far and are tried again, each with the last cause.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn failed_persists(&self) -> Result<Vec<String>> {
+        let (mut failed, mut marker) = (Vec::new(), None);
+        let root = FsPath::root();
+        loop {
+            let request = ListFailedPersistencePRequest { marker, ..Default::default() };
+            let call = self.tree(&root, |mut tree| {
+                let request = request.clone();
+                async move { tree.list_failed_persistence(request).await }
+            });
+            let page = call.await?;
+            let last = !page.truncated() || page.next_marker.is_none();
+            failed.extend(page.failed_files);
+            marker = page.next_marker;
+            if last {
+                return Ok(failed);
+            }
+        }
+    }
+
+    /// Has them tried again now; whether there are any.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn retry_persists(&self) -> Result<bool> {
+        let root = FsPath::root();
+        let call = self.tree(&root, |mut tree| async move {
+            tree.retry_failed_persistence(RetryFailedPersistencePRequest {}).await
+        });
+        call.await.map(|answer| answer.effective())
+    }
+
     pub(super) async fn manager<T, F>(
         &self,
         call: impl Fn(WorkerManagerMasterClientServiceClient<Channel>) -> F,

@@ -3,6 +3,7 @@
 mod backup;
 mod journal;
 mod migrate;
+mod persist;
 mod ratelimit;
 mod report;
 mod worker;
@@ -49,6 +50,8 @@ enum Verb {
     UpdateWorker(worker::UpdateWorker),
     /// Move blocks to the workers they belong to
     Migrate(migrate::Migrate),
+    /// See which files could not be persisted, and have them tried again
+    Persist(persist::Persist),
     /// Show or set the bytes a second between all workers and the under stores
     #[command(name = "ratelimit")]
     RateLimit(ratelimit::RateLimit),
@@ -70,6 +73,7 @@ impl FsAdmin {
             Verb::ForgetWorker(forget) => forget.run(session).await,
             Verb::UpdateWorker(update) => update.run(session).await,
             Verb::Migrate(migrate) => migrate.run(session).await,
+            Verb::Persist(persist) => persist.run(session).await,
             Verb::RateLimit(rate) => rate.run(session).await,
         })
     }

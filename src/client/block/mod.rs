@@ -111,7 +111,8 @@ impl Blocks {
             return Ok(Some(lent).filter(|lent| lent.length == block.length));
         }
         let workers = self.context().workers().await?;
-        let local = route::candidates(self.context(), &workers, &block)
+        let kept = status.replication().min;
+        let local = route::candidates(self.context(), &workers, &block, kept)
             .into_iter()
             .find(|w| workers.local.contains(&w.id) && !w.address.domain_socket.is_empty());
         let Some(worker) = local else { return Ok(None) };
@@ -321,7 +322,8 @@ impl BlockReader {
             let status = self.blocks.status();
             let workers = context.workers().await.map_err(|e| self.naming(e))?;
             let block = status.block(self.part.index);
-            let candidates = route::candidates(context, &workers, &block);
+            let kept = status.replication().min;
+            let candidates = route::candidates(context, &workers, &block, kept);
             if let Some(next) = candidates.into_iter().find(|w| !self.tried.contains(&w.id)) {
                 return Ok(next);
             }

@@ -12,13 +12,14 @@ const READ_TRIES: usize = 3;
 /// Workers that are tried at least before a write is given up.
 const WRITE_TRIES: usize = 3;
 
-/// The workers to ask for `block`, the best first.
+/// The workers to ask for `block` of a file that has at least `kept` copies, the best first.
 pub(in super::super) fn candidates(
     context: &Context,
     workers: &Workers,
     block: &BlockStatus,
+    kept: u32,
 ) -> Vec<WorkerInfo> {
-    let copies = context.config.client.replicas.max(1) as usize;
+    let copies = context.config.client.replicas.max(kept).max(1) as usize;
     let node = &context.config.node;
     let here = Locality { zone: node.zone.clone(), rack: node.rack.clone() };
     order(workers, block, copies, &here, |id| context.is_failed(id))

@@ -350,3 +350,26 @@ fn a_file_that_its_store_does_not_take_is_shown_and_tried_again() {
         cluster.ok(&["fsadmin", "persist", "ls"]).is_empty().then_some(())
     });
 }
+
+#[test]
+fn of_two_workers_with_one_id_only_the_first_takes_part() {
+    let mut cluster = cluster(1, 20);
+    cluster.ok(&["load", "/data"]);
+    let copy = cluster.dir().join("copy-of-identity");
+    fs::create_dir(&copy).unwrap();
+    let identity = cluster.workers[0].dir().join("data/worker/identity.json");
+    fs::copy(identity, copy.join("identity.json")).unwrap();
+    add_worker(&mut cluster, &[("worker.data.folder", copy.to_str().unwrap())]);
+    eventually("the second is told what is wrong", || {
+        cluster.workers[1].log_text().contains("has the same id").then_some(())
+    });
+    let name = worker_of(&cluster, &cluster.workers[0])["address"].clone();
+    assert!(name.as_str().unwrap().starts_with("127.0.0.2"), "{name}");
+    let before = filled(&cluster);
+    read_all(&cluster, 20);
+    assert_eq!(filled(&cluster), before, "something was fetched again");
+    // It was the one that moved, after all.
+    cluster.workers[0].kill();
+    wait_for_state(&cluster, 1, "LIVE");
+    read_all(&cluster, 20);
+}

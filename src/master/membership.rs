@@ -16,7 +16,7 @@ use super::workers::{Migration, Phase, Registration, Registry};
 use crate::core::config;
 use crate::core::error::{ErrorKind, Result, failed_precondition, invalid_argument, not_found};
 use crate::core::model::ring::DEFAULT_VIRTUAL_NODES;
-use crate::core::model::{WorkerId, WorkerInfo, WorkerState};
+use crate::core::model::{WorkerAddress, WorkerId, WorkerInfo, WorkerState};
 use crate::core::proto::grpc::block::{MigrationCommand, MigrationProgressReport};
 use crate::core::proto::v1::{WorkerRecord, WorkerStanding};
 use crate::core::runtime::Clock;
@@ -24,12 +24,14 @@ use parking_lot::Mutex;
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The record of the capacity that a worker with the usual number of points has.
 const REFERENCE: &[u8] = b"capacity";
 /// The record of the bytes a second that all workers together may exchange with under stores.
 const RATE: &[u8] = b"rate";
+/// How long after a worker was heard of another with its id is refused: some heartbeats.
+const ALONE: Duration = Duration::from_secs(5);
 /// Points on the ring: fewer spread badly, more cost every client memory.
 const POINTS: (u32, u32) = (100, 50_000);
 /// Changes of capacity that are not worth moving blocks for, as a share.
@@ -84,6 +86,22 @@ impl Membership {
             changing: tokio::sync::Mutex::new(()),
         };
         Membership { inner: Arc::new(inner) }
+    }
+
+    /// Whether nobody else goes by the id of a worker that registers: two would take each other's
+    /// blocks for their own.
+    ///
+    /// # Errors
+    /// `FailedPrecondition` when somebody was heard of lately; one that has moved gets in soon after.
+    pub fn check_alone(&self, id: WorkerId, address: &WorkerAddress) -> Result<()> {
+        match self.inner.workers.elsewhere(id, address, ALONE) {
+            None => Ok(()),
+            Some(other) => Err(failed_precondition(format!(
+                "the worker at {other} has the same id {id}: the data folder of one is a copy of the \
+                 other's; stop the worker at {address} and empty its goosefs.worker.data.folder and \
+                 goosefs.worker.dirs"
+            ))),
+        }
     }
 
     /// Takes a worker in, standing where it stood. `points` on the ring are what it asks for; none

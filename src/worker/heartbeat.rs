@@ -351,6 +351,7 @@ impl Heartbeat {
             cache_used_bytes: Some(usage.used.saturating_sub(usage.unpersisted) as i64),
             persist_used_bytes: Some(usage.unpersisted as i64),
             open_writes: Some(open_writes as i32),
+            start_time_ms: Some(self.start_ms),
             migration_progress: self.migrator.report(),
             lost_storage: self.lost_storage(),
             tiers: self.store.tiers().iter().map(Into::into).collect(),

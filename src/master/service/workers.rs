@@ -278,6 +278,7 @@ impl WorkerManagerMasterWorkerService for Workers {
             used_bytes: bytes(beat.used_bytes()),
             persist_used_bytes: bytes(beat.persist_used_bytes()),
             open_writes: u32::try_from(beat.open_writes()).unwrap_or_default(),
+            start_ms: beat.start_time_ms,
             lost_storage: beat.lost_storage.unwrap_or_default().storage,
             tiers: beat.tiers.iter().map(Into::into).collect(),
         });
@@ -333,6 +334,7 @@ impl WorkerManagerMasterWorkerService for Workers {
                     "no address is known for this worker: ask for an id first",
                 ))
             })?;
+        self.0.membership.check_alone(sent.worker_id(), &address)?;
         let id = self.0.files.worker_id(&address, sent.worker_id).await?;
         let identity = sent.address.as_ref().and_then(|address| address.tiered_identity.as_ref());
         let registration = Registration {

@@ -57,6 +57,8 @@ pub struct Heartbeat {
     pub lost_storage: Vec<String>,
     /// Blocks that are being written to it.
     pub open_writes: u32,
+    /// When its process started, where it says so.
+    pub start_ms: Option<i64>,
     /// How full its directories are.
     pub tiers: Vec<TierUsage>,
 }
@@ -171,7 +173,10 @@ impl Registry {
     pub fn heartbeat(&self, beat: Heartbeat) -> Option<Answer> {
         let mut table = self.table.write();
         let Table { workers, free, persisted, .. } = &mut *table;
-        let worker = workers.get_mut(&beat.id).filter(|worker| worker.registered)?;
+        let same = |worker: &&mut Worker| {
+            worker.registered && beat.start_ms.is_none_or(|start| start == worker.info.start_ms)
+        };
+        let worker = workers.get_mut(&beat.id).filter(same)?;
         let returned = !worker.info.live;
         worker.contact = Instant::now();
         worker.info.live = true;
@@ -193,6 +198,19 @@ impl Registry {
             self.changes.send_modify(|count| *count += 1);
         }
         Some(answer)
+    }
+
+    /// Where the worker with this id was heard of within the last `span`, if not at `address`.
+    pub fn elsewhere(
+        &self,
+        id: WorkerId,
+        address: &WorkerAddress,
+        span: Duration,
+    ) -> Option<WorkerAddress> {
+        let table = self.table.read();
+        let worker = table.workers.get(&id).filter(|w| w.registered && w.info.live)?;
+        let other = !same_place(&worker.info.address, address) && worker.contact.elapsed() < span;
+        other.then(|| worker.info.address.clone())
     }
 
     /// When the process of a live worker started; none when it is not live.

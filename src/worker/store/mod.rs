@@ -112,8 +112,18 @@ impl BlockStore {
             evicted: metrics.counter(&names::WORKER_EVICTED_BLOCKS),
         };
         let mut found = Vec::new();
-        for dir in store.serving() {
-            found.extend(recover::scan(dir, store.page_size)?);
+        for dir in &store.dirs {
+            if dir.is_lost() {
+                continue;
+            }
+            match recover::scan(dir, store.page_size) {
+                Ok(blocks) => found.extend(blocks),
+                Err(error) if store.serving().count() == 1 => return Err(error),
+                Err(error) => {
+                    tracing::error!(dir = %dir.root().display(), %error, "a directory of goosefs.worker.dirs is left out");
+                    dir.lose(error.to_string());
+                }
+            }
         }
         // In the order they were written: the oldest is the first to be evicted.
         found.sort_by_key(|(written, _)| *written);

@@ -397,6 +397,17 @@ fn a_directory_that_is_gone_is_left_out_and_taken_back() {
 }
 
 #[test]
+fn a_write_begins_in_another_directory_when_the_first_has_failed() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = config(temp.path(), &[("SSD", "a", 10_000), ("HDD", "b", 10_000)]);
+    let store = BlockStore::open(&config, &Metrics::default()).unwrap();
+    std::fs::remove_dir(temp.path().join("a/tmp")).unwrap();
+    write(&store, 1, &data(1000, 1));
+    assert!(in_dir(&store, 1, &temp.path().join("b")));
+    assert_eq!(store.lost_dirs().len(), 1);
+}
+
+#[test]
 fn one_directory_that_cannot_be_used_is_left_out_and_none_is_an_error() {
     let temp = tempfile::tempdir().unwrap();
     std::fs::write(temp.path().join("file"), "").unwrap();

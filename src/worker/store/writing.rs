@@ -3,7 +3,7 @@
 use super::block::{Block, Parts, Site, write_all_at};
 use super::checksum::{PageTable, Summing};
 use super::dir::{Dir, Name, Origin, Space};
-use super::{BlockStore, disk_is_full};
+use super::{BlockStore, disk_is_full, is_full};
 use crate::core::error::{Context, Result, resource_exhausted};
 use crate::core::model::BlockId;
 use bytes::Bytes;
@@ -33,11 +33,21 @@ impl Writing {
         // What is expected may be far more than what comes; that a directory is too small for it
         // shows when it comes.
         let dirs = [expected, 0].into_iter().flat_map(|bytes| store.dirs_for(bytes));
-        let dir = dirs.into_iter().next().ok_or_else(|| full(id))?;
-        let file = create(&dir, name).inspect_err(|_| {
-            store.suspect(&dir);
-        })?;
-        Ok(Writing {
+        let mut failed = full(id);
+        for dir in dirs {
+            match create(&dir, name) {
+                Ok(file) => return Ok(Writing::of(store, name, dir, file)),
+                // A disk that does not work: the next one may.
+                Err(error) if store.suspect(&dir) => failed = error,
+                Err(error) if is_full(error.kind()) => failed = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed)
+    }
+
+    fn of(store: &Arc<BlockStore>, name: Name, dir: Arc<Dir>, file: File) -> Writing {
+        Writing {
             store: store.clone(),
             name,
             space: Space::none(&dir),
@@ -46,7 +56,7 @@ impl Writing {
             length: 0,
             sums: Summing::new(store.page_size()),
             committed: false,
-        })
+        }
     }
 
     /// Bytes so far.

@@ -187,6 +187,7 @@ impl Reads {
         self.counts.hits.inc_by(pages);
         self.counts.read_bytes.inc_by(length);
         read.position += length;
+        block.read_to(read.position);
         Ok(buffer.into_frames(read.chunk as usize))
     }
 

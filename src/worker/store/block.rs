@@ -165,6 +165,11 @@ impl Block {
         self.is_whole() || self.pages.lock().has(index)
     }
 
+    /// Notes that a reader has had its bytes as far as `end`.
+    pub fn read_to(&self, end: u64) {
+        self.heat.reach(end);
+    }
+
     /// When it was last asked for, on the store's own count: later is more.
     pub fn accessed(&self) -> u64 {
         self.heat.last()

@@ -142,17 +142,17 @@ impl BlockStore {
     /// counts as an access.
     pub fn get(&self, id: BlockId, offset: u64) -> Option<Arc<Block>> {
         let block = self.peek(id)?;
-        if block.heat.begins_pass(offset) {
+        if block.heat.begins_pass(offset, block.length(), self.moves.now_ms()) {
             self.accessed(&block);
         }
         Some(block)
     }
 
     /// The block for somebody who wants its file, if it is whole; counts as an access, but for the
-    /// first time after it was filled: that is the reader who had it filled.
+    /// reader who has just had it filled.
     pub fn get_whole(&self, id: BlockId) -> Option<Arc<Block>> {
         let block = self.peek(id).filter(|block| block.is_whole())?;
-        if block.heat.begins_pass_whole() {
+        if block.heat.begins_pass_whole(self.moves.now_ms()) {
             self.accessed(&block);
         }
         Some(block)
@@ -273,7 +273,7 @@ impl BlockStore {
             unpersisted: false,
             space,
         }));
-        block.heat.await_filling();
+        block.heat.begin(self.moves.now_ms());
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
         Ok(self.blocks.write().entry(id).or_insert(block).clone())
     }
@@ -301,6 +301,7 @@ impl BlockStore {
                 dir.root().display()
             )));
         }
+        block.heat.piece(self.moves.now_ms());
         let mut written = block.write_pages(index, pages);
         if disk_is_full(&written) && self.make_room_on_disk(&dir, more, Some(block.id())) {
             written = block.write_pages(index, pages);

@@ -58,6 +58,11 @@ impl Moves {
         }
     }
 
+    /// Milliseconds since the store was opened.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64
+    }
+
     fn now_s(&self) -> u64 {
         // The first window is not taken for the one before it.
         self.begun.elapsed().as_secs() + 2 * self.window_s

@@ -3,7 +3,8 @@
 use super::print::{Format, Output};
 use super::{block_on, key_value};
 use crate::bench::{
-    Report, cp, elastic, empty_fuse, evict, floor, fuse, metadata, scale, start, tree, ufs, worker,
+    Report, cp, elastic, empty_fuse, evict, floor, fuse, load, metadata, scale, start, tree, ufs,
+    worker,
 };
 use crate::core::error::{Result, internal};
 use crate::core::model::ByteSize;
@@ -122,6 +123,23 @@ pub struct ElasticOptions {
     options: Options,
 }
 
+/// Very many small objects brought into the cache, against rclone
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  goosefs bench load                          20,000 objects of 12 KiB
+  goosefs bench load --files 1000 --length 10MB")]
+pub struct LoadOptions {
+    /// Objects
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    files: u64,
+    /// Bytes of each
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(12 << 10))]
+    length: ByteSize,
+    #[command(flatten)]
+    options: Options,
+}
+
 #[derive(Debug, Subcommand)]
 enum Workload {
     /// Copy a tree from a slow archive: cold, loaded, and warm
@@ -130,6 +148,8 @@ enum Workload {
     Elastic(ElasticOptions),
     /// What eviction policies keep, against a clairvoyant
     Evict(EvictOptions),
+    /// Very many small objects brought into the cache, against rclone
+    Load(LoadOptions),
     /// Stat against a gRPC echo, durable creates against fdatasync
     Metadata(Options),
     /// A master with very many files: memory, restart, checkpoints, renames
@@ -176,6 +196,13 @@ impl Bench {
                 let dir = options.dir.clone();
                 report.rows.extend(on_runtime(async move { metadata::create(&dir).await })?);
                 print(&report, options.format.output);
+            }
+            Workload::Load(LoadOptions { files, length, options }) => {
+                let dir = options.dir.clone();
+                let what = load::Options { files: files as usize, length: length.0 as usize };
+                let say = |what: &str| eprintln!("{what}");
+                let work = async move { load::run(&dir, what, &say).await };
+                print(&on_runtime(work)?, options.format.output);
             }
             Workload::Scale(ScaleOptions { files, options }) => {
                 let dir = options.dir.clone();

@@ -91,6 +91,9 @@ _goosefs() {
             goosefs__subcmd__bench,fuse)
                 cmd="goosefs__subcmd__bench__subcmd__fuse"
                 ;;
+            goosefs__subcmd__bench,load)
+                cmd="goosefs__subcmd__bench__subcmd__load"
+                ;;
             goosefs__subcmd__bench,metadata)
                 cmd="goosefs__subcmd__bench__subcmd__metadata"
                 ;;
@@ -408,7 +411,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__bench)
-            opts="-D -h -V --config --help --version cp elastic evict metadata scale ufs worker start fuse empty-fuse echo-server"
+            opts="-D -h -V --config --help --version cp elastic evict load metadata scale ufs worker start fuse empty-fuse echo-server"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -606,6 +609,48 @@ _goosefs() {
                 return 0
             fi
             case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__bench__subcmd__load)
+            opts="-o -D -h -V --files --length --dir --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --files)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --length)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --dir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

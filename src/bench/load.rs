@@ -78,7 +78,10 @@ async fn ours(dir: &Path, url: &str, options: Options) -> Result<f64> {
     }
     let took = start.elapsed();
     if job.state() != JobState::Done || job.files_done != options.files as i64 {
-        return Err(data_loss(format!("{} of {} files: {}", job.files_done, options.files, job.message)));
+        return Err(data_loss(format!(
+            "{} of {} files: {}",
+            job.files_done, options.files, job.message
+        )));
     }
     Ok(options.files as f64 / took.as_secs_f64())
 }

@@ -2,6 +2,8 @@
 
 use super::{put, stat, submit, wait_for};
 use crate::cluster::Cluster;
+use crate::ufs::s3::request;
+use crate::ufs::servers::moto;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -107,4 +109,31 @@ fn a_copy_outlives_a_killed_worker_and_a_killed_master() {
     // Nothing half-written has a name.
     let visible = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
     assert_eq!(fs::read_dir(other.join("c")).unwrap().flatten().filter(visible).count(), 80);
+}
+
+#[test]
+fn a_tree_is_copied_to_an_s3_store_and_moved_back() {
+    let Some(server) = moto(false) else { return };
+    let url = server.url();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(request(reqwest::Method::PUT, format!("{url}/bucket")));
+    let cluster = Cluster::start();
+    put(&cluster, "data/in", 12, 3_000);
+    fs::write(cluster.root_ufs().join("data/big"), vec![5; 12 << 20]).unwrap();
+    let endpoint = format!("s3.endpoint={url}");
+    let keys = ["--option", "s3.access.key=AK", "--option", "s3.secret.key=SK"];
+    let mount = ["fs", "mount", "/s3", "s3://bucket/x", "--option", &endpoint];
+    cluster.ok(&[&mount[..], &keys[..]].concat());
+
+    cluster.ok(&["fs", "distributedCp", "--verify", "/data", "/s3/data"]);
+    let sum = |path: &str| cluster.ok(&["fs", "checksum", path]);
+    assert_eq!(sum("/s3/data/big"), sum("/data/big"));
+    let again = cluster.ok(&["fs", "distributedCp", "/data", "/s3/data"]);
+    assert!(again.contains("13 of them there already"), "{again}");
+
+    cluster.ok(&["fs", "distributedMv", "/s3/data", "/back"]);
+    assert_eq!(fs::read(cluster.root_ufs().join("back/big")).unwrap(), vec![5; 12 << 20]);
+    assert_eq!(fs::read(cluster.root_ufs().join("back/in/f0011")).unwrap(), vec![11; 3_000]);
+    let left = runtime.block_on(request(reqwest::Method::GET, format!("{url}/bucket")));
+    assert!(!left.contains("big") && !left.contains("f0011"), "{left}");
 }

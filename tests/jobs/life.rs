@@ -55,8 +55,7 @@ fn a_running_job_goes_on_after_a_restart_without_doing_all_again() {
 
 #[test]
 fn a_bandwidth_limit_bounds_what_is_fetched() {
-    let mut cluster = Cluster::setup().workers(2).start();
-    cluster.wait_for_workers();
+    let cluster = Cluster::setup().workers(2).start();
     put(&cluster, "data", 60, 100_000);
     let start = Instant::now();
     cluster.ok(&["load", "/data", "--bandwidth", "2MB"]);
@@ -67,7 +66,6 @@ fn a_bandwidth_limit_bounds_what_is_fetched() {
     let again = Instant::now();
     cluster.ok(&["load", "/data", "--bandwidth", "100KB"]);
     assert!(again.elapsed() < Duration::from_secs(5), "what is there costs nothing");
-    drop(cluster.workers.pop());
 }
 
 #[test]
@@ -147,4 +145,18 @@ fn a_load_larger_than_the_cache_keeps_what_fits_and_says_what_does_not() {
     // What it brought in first it has not driven out again.
     let cached = (0..4).filter(|i| is_cached(&cluster, &format!("/data/f{i:04}"))).count();
     assert_eq!(cached, 4);
+}
+
+#[test]
+fn a_load_outlives_a_killed_worker() {
+    let mut cluster = Cluster::setup().workers(2).set("master.worker.timeout", "3s").start();
+    put(&cluster, "data", 60, 50_000);
+    let id = submit(&cluster, &["load", "/data", "--bandwidth", "800KB"]);
+    wait_for(&cluster, &id, |job| job["filesDone"].as_i64() > Some(3));
+    cluster.workers[0].kill();
+    let done = wait_for(&cluster, &id, |job| job["endedMs"].as_i64() > Some(0));
+    assert_eq!((&done["state"], &done["filesDone"]), (&"DONE".into(), &60.into()), "{done}");
+    // What the other one had brought in is gone with it; a retry brings it back.
+    cluster.ok(&["job", "retry", &id]);
+    assert!(is_cached(&cluster, "/data"));
 }

@@ -46,5 +46,8 @@ fn a_file_has_its_copies_when_it_is_told_to_and_after_a_worker_is_lost() {
     });
     assert!(cluster.ok(&["fs", "stat", "/data/f0001"]).contains("replicationMax=1"));
     cluster.ok(&["load", "/data", "--replicas", "2"]);
-    assert_eq!(holders(&cluster, "/data/f0001").len(), 1, "never beyond the maximum");
+    // The ring may just have changed: then the copy of before is dropped soon.
+    eventually("there is no copy beyond the maximum", || {
+        (holders(&cluster, "/data/f0001").len() == 1).then_some(())
+    });
 }

@@ -204,6 +204,7 @@ fn a_migration_can_be_held_ended_and_cut_short() {
     });
     cluster.ok(&["fsadmin", "migrate", "pause"]);
     assert_eq!(status()["status"], "PAUSED");
+    assert!(cluster.ok(&["fsadmin", "report"]).contains("Moving Blocks: PAUSED, "));
     cluster.ok(&["fsadmin", "migrate", "start"]);
     assert_eq!(status()["status"], "RUNNING");
     read_all(&cluster, 80);

@@ -3,7 +3,8 @@
 use crate::cli::fs::{mount_json, mount_line};
 use crate::cli::print;
 use crate::cli::session::Session;
-use crate::core::error::Result;
+use crate::core::error::{ErrorKind, Result};
+use crate::core::metrics::names::{self, Name};
 use crate::core::model::{ByteSize, TierUsage, WorkerInfo, WorkerState};
 use clap::{Args, ValueEnum};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -52,8 +53,16 @@ async fn summary(session: &mut Session) -> Result<()> {
     let masters = session.fs.masters().await?;
     let capacity = session.fs.capacity().await?;
     let free = capacity.total_bytes.saturating_sub(capacity.used_bytes);
+    let work = Work::of(session).await?;
     if session.out.is_json() {
         return session.out.json(&serde_json::json!({
+            "runningJobs": work.jobs,
+            "migration": work.migration,
+            "migrationMovedBytes": work.moved,
+            "migrationTotalBytes": work.to_move,
+            "scrubbedBytes": work.scrubbed,
+            "badPages": work.bad_pages,
+            "repairedPages": work.repaired_pages,
             "masterAddress": masters.leader,
             "masters": masters.masters.iter().map(|m| serde_json::json!({
                 "address": m.address, "role": m.role,
@@ -82,9 +91,64 @@ async fn summary(session: &mut Session) -> Result<()> {
         ("Total Capacity", ByteSize(capacity.total_bytes).to_string()),
         ("Used Capacity", ByteSize(capacity.used_bytes).to_string()),
         ("Free Capacity", ByteSize(free).to_string()),
+        ("Running Jobs", work.jobs.to_string()),
+        ("Moving Blocks", work.moving()),
+        ("Scrubbed", ByteSize(work.scrubbed).to_string()),
+        ("Bad Pages", format!("{} found, {} repaired", work.bad_pages, work.repaired_pages)),
     ];
     session.out.line("GooseFS cluster summary:")?;
     lines.iter().try_for_each(|(name, value)| session.out.line(format!("    {name}: {value}")))
+}
+
+/// What the cluster is doing by itself.
+struct Work {
+    jobs: usize,
+    /// How it goes with the last migration; empty where there was none.
+    migration: String,
+    moved: u64,
+    to_move: u64,
+    scrubbed: u64,
+    bad_pages: u64,
+    repaired_pages: u64,
+}
+
+impl Work {
+    async fn of(session: &Session) -> Result<Work> {
+        let metrics = session.fs.metrics().await?;
+        let count = |name: &Name| {
+            let key = format!("Worker.{}", name.text);
+            metrics.get(&key).copied().unwrap_or_default() as u64
+        };
+        let migration = match session.fs.migration().await {
+            Ok(migration) => migration,
+            Err(error) if error.kind() == ErrorKind::NotFound => Default::default(),
+            Err(error) => return Err(error),
+        };
+        let jobs = session.fs.jobs().await?;
+        Ok(Work {
+            jobs: jobs.iter().filter(|job| job.ended_ms == 0).count(),
+            moved: migration.migrated_bytes().max(0) as u64,
+            to_move: migration.total_bytes().max(0) as u64,
+            migration: migration.status.unwrap_or_default(),
+            scrubbed: count(&names::WORKER_SCRUBBED_BYTES),
+            bad_pages: count(&names::WORKER_BAD_PAGES),
+            repaired_pages: count(&names::WORKER_REPAIRED_PAGES),
+        })
+    }
+
+    fn moving(&self) -> String {
+        match self.migration.as_str() {
+            "RUNNING" | "PAUSED" => {
+                format!(
+                    "{}, {} of {}",
+                    self.migration,
+                    ByteSize(self.moved),
+                    ByteSize(self.to_move)
+                )
+            }
+            _ => "no".into(),
+        }
+    }
 }
 
 /// How long ago `start_ms` is, in the words of GooseFS.

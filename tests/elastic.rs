@@ -374,3 +374,15 @@ fn of_two_workers_with_one_id_only_the_first_takes_part() {
     wait_for_state(&cluster, 1, "LIVE");
     read_all(&cluster, 20);
 }
+
+#[test]
+fn a_second_copy_comes_from_the_first_and_not_from_the_store() {
+    let cluster = cluster(2, 30);
+    cluster.ok(&["load", "/data"]);
+    let (before, all) = (filled(&cluster), (0..30).map(|i| content(i).len() as u64).sum::<u64>());
+    assert_eq!(before, all);
+    cluster.ok(&["load", "/data", "--replicas", "2"]);
+    assert_eq!(filled(&cluster), before, "the store was asked again");
+    let copied = |index| counter(&cluster, index, "goosefs_worker_copied_bytes");
+    assert_eq!(copied(0) + copied(1), all);
+}

@@ -9,7 +9,7 @@ use super::block::local::{Lender, is_local};
 use super::worker::Channels;
 use crate::core::config::Config;
 use crate::core::error::{Context as _, Result, unavailable};
-use crate::core::model::{Ring, WorkerId, WorkerInfo};
+use crate::core::model::{BlockId, Ring, WorkerId, WorkerInfo};
 use crate::core::proto::grpc::block::GetWorkerInfoListPOptions;
 use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::rpc::{Credentials, Primary};
@@ -28,6 +28,8 @@ const WORKERS_USABLE: Duration = Duration::from_secs(300);
 const WORKERS_DOUBTED: Duration = Duration::from_secs(1);
 /// How long a worker that could not be reached is asked last.
 const FAILED_FOR: Duration = Duration::from_secs(60);
+/// Blocks whose heat is remembered.
+const HEAT: usize = 10_000;
 /// Users this client acts for at a time; beyond that connections are made anew.
 const MOST_USERS: usize = 256;
 
@@ -65,6 +67,8 @@ pub(super) struct Context {
     refreshing: AtomicBool,
     doubted: AtomicBool,
     failed: Mutex<HashMap<WorkerId, Instant>>,
+    /// How often blocks of other hosts were asked for, as far as there is room to remember.
+    heat: quick_cache::sync::Cache<BlockId, u32>,
 }
 
 impl Context {
@@ -80,6 +84,7 @@ impl Context {
             refreshing: AtomicBool::new(false),
             doubted: AtomicBool::new(false),
             failed: Mutex::default(),
+            heat: quick_cache::sync::Cache::new(HEAT),
             config: config.clone(),
         }
     }
@@ -162,6 +167,14 @@ impl Context {
             .await
             .context("asking for the workers")?;
         Ok(answer.worker_infos.iter().map(WorkerInfo::from).collect())
+    }
+
+    /// Notes that a block of another host is asked for; whether that makes it worth a copy here.
+    pub(super) fn is_hot(&self, block: BlockId) -> bool {
+        let asked = self.heat.get(&block).unwrap_or_default().saturating_add(1);
+        self.heat.insert(block, asked);
+        let hot = self.config.client.hot_reads;
+        hot > 0 && asked >= hot
     }
 
     /// Remembers that `worker` could not be reached, and doubts the list.

@@ -136,7 +136,7 @@ impl Filler {
             return Err(changed(wanted.block));
         }
         let peers = self.shared.peers.as_ref();
-        let peers = peers.map(|peers| peers.former(wanted.block)).unwrap_or_default();
+        let peers = peers.map(|peers| peers.likely(wanted.block)).unwrap_or_default();
         block.set_filling(true);
         let fill = Arc::new(Fill {
             shared: self.shared.clone(),

@@ -2,8 +2,9 @@
 //!
 //! When the ring has changed, a block that belongs here now may still lie where it belonged before;
 //! it is copied from there instead of from the under store, which is slower and costs money. After a
-//! while what was not asked for is not asked for there any more. A worker that is asked serves what
-//! it holds and never fills, so nobody waits in a circle.
+//! while what was not asked for is not asked for there any more. A copy of a block that belongs to
+//! another worker comes from that one. A worker that is asked serves what it holds and never fills, so
+//! nobody waits in a circle.
 
 use super::heartbeat::patiently;
 use crate::client::BlockStream;
@@ -28,6 +29,8 @@ const ASKED: usize = 2;
 const COPIES: usize = 3;
 /// How long another worker may take to answer at all; a reader is waiting.
 const ANSWER: Duration = Duration::from_secs(3);
+/// How long one that could not be reached is not asked again.
+const AVOIDED: Duration = Duration::from_secs(10);
 /// How long it may be silent in the middle of a block.
 const SILENCE: Duration = Duration::from_secs(20);
 /// Bytes in one message.
@@ -40,6 +43,8 @@ pub struct Peers {
     own: WorkerAddress,
     rings: RwLock<Rings>,
     channels: Mutex<HashMap<String, Channel>>,
+    /// Those that could not be reached, and when.
+    failed: Mutex<HashMap<String, Instant>>,
 }
 
 #[derive(Default)]
@@ -55,8 +60,8 @@ struct Rings {
 impl Peers {
     /// Knows nobody yet; `own` is never asked.
     pub fn new(master: Primary, credentials: Credentials, own: WorkerAddress) -> Self {
-        let (rings, channels) = Default::default();
-        Peers { master, credentials, own, rings, channels }
+        let (rings, channels, failed) = Default::default();
+        Peers { master, credentials, own, rings, channels, failed }
     }
 
     /// Learns who there is, where `version` is not the ring it knows.
@@ -94,16 +99,20 @@ impl Peers {
         Ok(())
     }
 
-    /// Workers that may hold a block since it belonged to them until lately, the likeliest first.
-    pub fn former(&self, block: BlockId) -> Vec<WorkerAddress> {
+    /// Workers that are asked for a block before the under store is, the likeliest first: those it
+    /// belonged to until lately, and its owner, where that is another.
+    pub fn likely(&self, block: BlockId) -> Vec<WorkerAddress> {
         let rings = self.rings.read();
-        let Some((before, changed)) = &rings.before else { return Vec::new() };
-        if changed.elapsed() > FORMER {
-            return Vec::new();
+        let mut likely = Vec::new();
+        if let Some((before, changed)) = &rings.before
+            && changed.elapsed() < FORMER
+        {
+            let gone = |id| !rings.live.contains_key(&id);
+            let owners = before.owners(block, ASKED, gone).into_iter();
+            likely.extend(owners.filter(|owner| rings.live.contains_key(&owner.id)));
         }
-        let owners = before.owners(block, ASKED, |id| !rings.live.contains_key(&id));
-        let live = owners.into_iter().filter(|owner| rings.live.contains_key(&owner.id));
-        self.others(live.chain(rings.now.owner(block)))
+        likely.extend(rings.now.owner(block));
+        self.others(likely.into_iter())
     }
 
     /// Workers that hold a copy of a block if anybody does.
@@ -114,9 +123,12 @@ impl Peers {
 
     fn others<'a>(&self, workers: impl Iterator<Item = &'a WorkerInfo>) -> Vec<WorkerAddress> {
         let mut others: Vec<WorkerAddress> = Vec::new();
+        let mut failed = self.failed.lock();
+        failed.retain(|_, at| at.elapsed() < AVOIDED);
         for worker in workers {
-            let address = &worker.address;
-            if address.to_string() != self.own.to_string() && !others.contains(address) {
+            let (address, name) = (&worker.address, worker.address.to_string());
+            let asked = name != self.own.to_string() && !failed.contains_key(&name);
+            if asked && !others.contains(address) {
                 others.push(address.clone());
             }
         }
@@ -163,7 +175,11 @@ impl Peers {
         if let Some(channel) = self.channels.lock().get(&key).cloned() {
             return Ok(channel);
         }
-        let channel = within(ANSWER, connect(&key, &self.credentials)).await?;
+        let channel = within(ANSWER, connect(&key, &self.credentials)).await;
+        if channel.is_err() {
+            self.failed.lock().insert(key.clone(), Instant::now());
+        }
+        let channel = channel?;
         let mut channels = self.channels.lock();
         let rings = self.rings.read();
         channels.retain(|key, _| rings.live.values().any(|live| live.to_string() == *key));

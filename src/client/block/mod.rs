@@ -111,15 +111,19 @@ impl Blocks {
             return Ok(Some(lent).filter(|lent| lent.length == block.length));
         }
         let workers = self.context().workers().await?;
-        let kept = status.replication().min;
-        let local = route::candidates(self.context(), &workers, &block, kept)
-            .into_iter()
-            .find(|w| workers.local.contains(&w.id) && !w.address.domain_socket.is_empty());
-        let Some(worker) = local else { return Ok(None) };
-        // Filling a block behind is for those of the usual size: who opens a long file may want
-        // only its end.
+        let bounds = status.replication();
+        let candidates = route::candidates(self.context(), &workers, &block, bounds.min);
+        let lends =
+            |w: &WorkerInfo| workers.local.contains(&w.id) && !w.address.domain_socket.is_empty();
+        let Some(rank) = candidates.iter().position(lends) else { return Ok(None) };
+        let worker = candidates[rank].clone();
+        // Filling a block behind is for those of the usual size, since who opens a long file may want
+        // only its end; and for owners, or where it pays.
+        let copies = self.context().config.client.replicas.max(bounds.min).max(1);
+        let more = bounds.max.is_none_or(|max| max > copies);
+        let belongs = rank < copies as usize || (more && self.context().is_hot(block.id));
         let usual = block.length <= self.context().config.client.block_size.0;
-        let open_ufs = if usual { self.open_ufs(&status, &block) } else { None };
+        let open_ufs = if usual && belongs { self.open_ufs(&status, &block) } else { None };
         let lender = &self.context().lender;
         let lent = lender.ask(self.context(), &worker, block.id, open_ufs, also()).await;
         match lent {

@@ -36,6 +36,9 @@ settings! {
         retry_max: Duration = "goosefs.user.rpc.retry.max.duration", "2min";
         /// Connections to each worker.
         worker_connections: u32 = "goosefs.user.worker.connection.pool.size", "2";
+        /// Times this client asks for a block before a worker on its host, to which the block does not
+        /// belong, gets a copy of it; never more copies than the file may have. 0 for never.
+        hot_reads: u32 = "goosefs.user.hot.reads", "3";
         /// Whether block files of a worker on this host are read directly.
         short_circuit: bool = "goosefs.user.short.circuit.enabled", "true", "GOOSEFS_SHORT_CIRCUIT_ENABLED";
     }

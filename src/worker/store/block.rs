@@ -6,8 +6,9 @@
 //! anew with the same bytes.
 
 use super::checksum::{PageTable, sum_of};
-use super::dir::{Dir, Name, Origin, Space};
+use super::dir::{Dir, Name, Origin};
 use super::heat::Heat;
+use super::space::Space;
 use crate::core::error::{Context, Error, ErrorKind, Result, data_loss};
 use crate::core::model::BlockId;
 use bytes::Bytes;

@@ -7,7 +7,8 @@
 
 use super::block::{Block, Parts, Site};
 use super::checksum::{Described, PageTable};
-use super::dir::{Dir, Name, Origin, Space};
+use super::dir::{Dir, Name, Origin};
+use super::space::Space;
 use crate::core::error::{Context, Error, Result};
 use std::collections::HashMap;
 use std::path::Path;

@@ -8,8 +8,9 @@
 //! Moves run in the background, at a bounded rate, by one duty that calls [`BlockStore::tend`].
 
 use super::block::{Block, Site};
-use super::dir::{Dir, Space};
+use super::dir::Dir;
 use super::evict::{Next, above, is_in_use};
+use super::space::Space;
 use super::writing::sync_folder;
 use super::{BlockStore, is_full, key};
 use crate::core::config;
@@ -193,7 +194,7 @@ impl BlockStore {
     pub(super) fn warmed(&self, block: &Arc<Block>) {
         let moves = &self.moves;
         let reads = block.heat.count(moves.now_s(), moves.window_s);
-        if moves.promote_reads == 0 || reads % moves.promote_reads.max(1) != 0 {
+        if moves.promote_reads == 0 || !reads.is_multiple_of(moves.promote_reads) {
             return;
         }
         let mut hot = moves.hot.lock();

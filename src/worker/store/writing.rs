@@ -2,7 +2,8 @@
 
 use super::block::{Block, Parts, Site, write_all_at};
 use super::checksum::{PageTable, Summing};
-use super::dir::{Dir, Name, Origin, Space};
+use super::dir::{Dir, Name, Origin};
+use super::space::Space;
 use super::{BlockStore, disk_is_full, is_full};
 use crate::core::error::{Context, Result, resource_exhausted};
 use crate::core::model::BlockId;

@@ -1,0 +1,94 @@
+//! The table of blocks, and with it the orders in which they go: the two change together, under the
+//! table's lock.
+
+use super::BlockStore;
+use super::block::Block;
+use crate::core::model::BlockId;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl BlockStore {
+    /// Takes this very block out of the table.
+    pub(super) fn take_out(&self, block: &Arc<Block>) {
+        let mut blocks = self.blocks.write();
+        if blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block)) {
+            blocks.remove(&block.id());
+            unlist(block);
+        }
+    }
+
+    pub(super) fn dispose(&self, block: &Block) -> bool {
+        let removed = block.remove();
+        if removed && block.is_unpersisted() {
+            self.unpersisted.fetch_sub(block.length(), Ordering::Relaxed);
+        }
+        removed
+    }
+
+    /// Puts a block that may be evicted into the order in which they go, with what it holds.
+    pub(super) fn list(&self, block: &Arc<Block>) {
+        let blocks = self.blocks.read();
+        let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
+        if current && !block.is_unpersisted() {
+            block.dir().order.lock().insert(key(block.id()), block.bytes_held());
+        }
+    }
+
+    /// Puts a block back that was to go and could not.
+    pub(super) fn postpone(&self, id: BlockId) {
+        let blocks = self.blocks.read();
+        if let Some(block) = blocks.get(&id).filter(|block| !block.is_unpersisted()) {
+            block.dir().order.lock().postpone(key(id), block.bytes_held());
+        }
+    }
+
+    /// Takes a block that has been committed in place of one of the same id.
+    pub(super) fn insert(&self, block: Block) -> Arc<Block> {
+        if block.is_unpersisted() {
+            self.unpersisted.fetch_add(block.length(), Ordering::Relaxed);
+        }
+        block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
+        let block = Arc::new(block);
+        let before = {
+            let mut blocks = self.blocks.write();
+            blocks.insert(block.id(), block.clone()).inspect(unlist)
+        };
+        if let Some(before) = before {
+            self.dispose(&before);
+        }
+        block
+    }
+
+    /// Takes in a block found on a disk. Of two with the same bytes, as a move leaves them when it is
+    /// broken off, the one in the faster tier stays; else the only copy, else the later one.
+    pub(super) fn take_in(&self, block: Block) {
+        let rank = |block: &Block, same: bool| {
+            let site = block.site();
+            let tier = if same { site.dir.tier() } else { 0 };
+            (block.is_unpersisted(), std::cmp::Reverse(tier), site.name.generation)
+        };
+        match self.peek(block.id()) {
+            Some(other)
+                if rank(&other, other.is_same_as(&block))
+                    > rank(&block, other.is_same_as(&block)) =>
+            {
+                block.remove();
+            }
+            _ => {
+                let block = self.insert(block);
+                if !block.is_unpersisted() {
+                    block.dir().order.lock().keep(key(block.id()), block.bytes_held());
+                }
+            }
+        }
+    }
+}
+
+/// A block's key in the order of its directory.
+pub(super) fn key(id: BlockId) -> u64 {
+    id.0 as u64
+}
+
+pub(super) fn unlist(block: &Arc<Block>) {
+    block.dir().order.lock().remove(key(block.id()));
+}

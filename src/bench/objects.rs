@@ -12,6 +12,7 @@ use bytes::Bytes;
 use md5::{Digest, Md5};
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -38,7 +39,7 @@ pub async fn serve(count: usize, length: usize, group: &Group) -> Result<String>
     let listener = TcpListener::bind("127.0.0.1:0").await.context("serving objects")?;
     let url = format!("http://{}", listener.local_addr().context("serving objects")?);
     let etag = |number| {
-        let sum = Md5::digest(content(number, length));
+        let sum = Md5::digest(content(number, 0..length));
         sum.iter().fold(String::new(), |mut text, byte| {
             // Writing to a string never fails.
             let _ = write!(text, "{byte:02x}");
@@ -61,10 +62,13 @@ pub async fn serve(count: usize, length: usize, group: &Group) -> Result<String>
     Ok(url)
 }
 
-/// The bytes of an object: its number, over and over.
-fn content(number: usize, length: usize) -> Bytes {
+/// A part of an object's bytes: its number, over and over.
+fn content(number: usize, range: Range<usize>) -> Bytes {
+    const STEP: usize = size_of::<u64>();
     let pattern = (number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes();
-    pattern.into_iter().cycle().take(length).collect::<Vec<u8>>().into()
+    let skip = range.start % STEP;
+    let whole = Bytes::from(pattern.repeat((skip + range.len()).div_ceil(STEP)));
+    whole.slice(skip..skip + range.len())
 }
 
 fn key(number: usize) -> String {
@@ -113,7 +117,7 @@ impl Objects {
         }
         let body = match *method {
             Method::HEAD => Body::empty(),
-            _ => Body::from(content(number, self.length).slice(from..to)),
+            _ => Body::from(content(number, from..to)),
         };
         answer.body(body).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
     }
@@ -170,5 +174,20 @@ impl Objects {
              </ListBucketResult>"
         );
         ([(header::CONTENT_TYPE, "application/xml")], body).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_an_object_is_cut_out_of_the_whole() {
+        let whole = content(7, 0..100);
+        assert_eq!(whole.len(), 100);
+        for range in [0..100, 3..11, 8..8, 99..100] {
+            assert_eq!(content(7, range.clone()), whole.slice(range));
+        }
+        assert_ne!(content(8, 0..100), whole);
     }
 }

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a worker may be silent before a user who has just asked for something is told that
 /// nobody answers: so many heartbeats, and so many seconds at least.
 const SILENT_BEATS: u32 = 3;
-const SILENT_S: i32 = 5;
+const SILENT_S: i32 = 8;
 
 impl Jobs {
     /// Notes something of a run of a job, and ends the job if that was the last.

@@ -189,7 +189,7 @@ impl Dir {
         }
         let path = self.root().join("tmp").join("probe");
         let tried = || {
-            let mut file = File::options().read(true).write(true).create(true).open(&path)?;
+            let mut file = File::create(&path)?;
             file.write_all(b"probe")?;
             let mut found = Vec::new();
             File::open(&path)?.read_to_end(&mut found)?;

@@ -240,8 +240,11 @@ impl Desk {
     fn limits(&self, worker: WorkerId) -> Vec<v1::JobLimit> {
         let share = |(&job_id, entry): (&i64, &super::Entry)| {
             let workers = self.board.workers_of(job_id);
+            if !workers.contains(&worker) {
+                return None;
+            }
             let bytes_per_s = (entry.spec.bandwidth()? / workers.len() as u64).max(1);
-            workers.contains(&worker).then_some(v1::JobLimit { job_id, bytes_per_s })
+            Some(v1::JobLimit { job_id, bytes_per_s })
         };
         let running = self.jobs.iter().filter(|(_, entry)| entry.progress.is_running());
         let limited = running.filter(|(_, entry)| entry.spec.bandwidth().is_some());
@@ -252,5 +255,36 @@ impl Desk {
             limits.push(v1::JobLimit { job_id: REPLICATION, bytes_per_s });
         }
         limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Board, Entry, Spec};
+    use super::*;
+    use crate::core::security::User;
+    use std::collections::BTreeMap;
+    use tokio_util::sync::CancellationToken;
+
+    #[test]
+    fn a_limit_is_shared_by_those_who_have_tasks_and_nobody_may_have_any() {
+        let load = v1::LoadJob { path: "/a".into(), bandwidth: 100, ..Default::default() };
+        let kind = v1::submit_job_request::Kind::Load(load);
+        let spec = Spec { kind, user: User::named("ann") };
+        let (progress, stop) = (Progress::new(spec.job(7, 0)), CancellationToken::new());
+        let entry = Entry { spec, progress, run: 1, stop, heard: false };
+        let mut desk = Desk {
+            board: Board::new(0),
+            jobs: BTreeMap::from([(7, entry)]),
+            next_job: 8,
+            next_run: 2,
+            replication_rate: 1,
+        };
+        assert!(desk.limits(1).is_empty(), "the walk has found nothing yet");
+        for worker in [1, 2] {
+            desk.board.place(worker, 7, Kind::Load(v1::LoadTask::default()), 0);
+        }
+        assert_eq!(desk.limits(1), [v1::JobLimit { job_id: 7, bytes_per_s: 50 }]);
+        assert!(desk.limits(3).is_empty());
     }
 }

@@ -10,11 +10,6 @@ use futures::stream::{self, BoxStream, TryStreamExt};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Parts of a second that a piece may take to pass: whoever waits for the next sees that we live.
-const STEPS: u64 = 4;
-/// The smallest piece that is worth a wait of its own, in bytes.
-const SMALLEST: u64 = 4 << 10;
-
 /// A store with a bound on its bytes a second.
 struct Paced {
     inner: Ufs,
@@ -26,12 +21,9 @@ pub fn paced(inner: Ufs, rate: Rate) -> Ufs {
     Arc::new(Paced { inner, rate })
 }
 
-/// The length of the next piece of `length` bytes.
+/// The length of the next piece of `length` bytes: whoever waits for the next sees that we live.
 fn step(rate: &Rate, length: usize) -> usize {
-    match rate.get() {
-        0 => length,
-        rate => length.min((rate / STEPS).max(SMALLEST) as usize),
-    }
+    rate.step().map_or(length, |step| length.min(step as usize))
 }
 
 #[async_trait]

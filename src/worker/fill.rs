@@ -8,13 +8,12 @@
 
 use super::metrics::Counts;
 use super::mounts::{Source, Wanted};
-use super::pace::Pace;
 use super::peers::Peers;
 use super::store::{Block, BlockStore};
 use crate::core::error::{Error, ErrorKind, Result, internal, unavailable};
 use crate::core::metrics::Counter;
 use crate::core::model::{BlockId, WorkerAddress};
-use crate::core::runtime::Group;
+use crate::core::runtime::{Group, Rate};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -156,7 +155,7 @@ impl Filler {
     ///
     /// # Errors
     /// Why it could not be filled.
-    pub async fn fill(&self, wanted: &Wanted, pace: &Pace, landed: impl Fn(u64)) -> Result<bool> {
+    pub async fn fill(&self, wanted: &Wanted, pace: &Rate, landed: impl Fn(u64)) -> Result<bool> {
         let fill = self.open(wanted).await?;
         let fetched = !fill.block.is_whole();
         let step = pace.step().map_or(fill.pages(), |bytes| (bytes / fill.page_size) as usize);
@@ -180,7 +179,7 @@ impl Filler {
         let filler = self.clone();
         self.shared.group.spawn_until_stop("fill behind", async move {
             let filled =
-                async { filler.fill(&wanted.await?, &Pace::default(), |_| {}).await }.await;
+                async { filler.fill(&wanted.await?, &Rate::default(), |_| {}).await }.await;
             if let Err(error) = filled {
                 tracing::info!(%error, "a block was not filled");
             }

@@ -8,10 +8,10 @@
 use super::fill::{Filler, run_blocking};
 use super::metrics::Counts;
 use super::mounts::Mounts;
-use super::pace::Pace;
 use super::store::{Block, BlockStore, Damage};
 use crate::core::config;
 use crate::core::error::Result;
+use crate::core::runtime::Rate;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -79,7 +79,7 @@ impl Scrubber {
         drop(block);
         let repaired = async {
             let wanted = self.mounts.find(id, &version).await?;
-            self.filler.fill(&wanted, &Pace::default(), |_| {}).await
+            self.filler.fill(&wanted, &Rate::default(), |_| {}).await
         };
         match repaired.await {
             Ok(_) => {

@@ -5,7 +5,6 @@
 
 use super::body::{HonestEnd, ReadBody};
 use super::fill::run_blocking;
-use super::pace::Pace;
 use super::read::Reads;
 use super::receive::receive;
 use super::store::Held;
@@ -18,7 +17,7 @@ use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::block::block_worker_server::{BlockWorker, BlockWorkerServer};
 use crate::core::proto::grpc::block::*;
 use crate::core::rpc::{MAX_MESSAGE, Sessions};
-use crate::core::runtime::Group;
+use crate::core::runtime::{Group, Rate};
 use futures::future::BoxFuture;
 use futures::stream::Empty;
 use std::convert::Infallible;
@@ -104,7 +103,7 @@ impl Service {
             return Ok(());
         }
         let wanted = self.reads.mounts.locate(id, &options).await?;
-        self.reads.filler.fill(&wanted, &Pace::default(), |_| {}).await.map(|_| ())
+        self.reads.filler.fill(&wanted, &Rate::default(), |_| {}).await.map(|_| ())
     }
 
     /// Pins a block and says where its file is.

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 
 /// Time unused that may be caught up with at once: waking up late is no loss then.
 const CREDIT: Duration = Duration::from_millis(100);
+/// Parts of a second that a step takes, so that nobody holds the others up for long.
+const STEPS: u64 = 4;
+/// The shortest and the longest step, in bytes.
+const STEP: (u64, u64) = (4 << 10, 4 << 20);
 
 /// A rate that those who share it keep together. Clones share it.
 #[derive(Clone, Debug)]
@@ -37,12 +41,27 @@ impl Rate {
         self.state.lock().bytes_per_second
     }
 
+    /// Bytes to take at a time; none where there is no bound.
+    pub fn step(&self) -> Option<u64> {
+        match self.get() {
+            0 => None,
+            bytes_per_second => Some((bytes_per_second / STEPS).clamp(STEP.0, STEP.1)),
+        }
+    }
+
     /// Waits until `bytes` more may pass.
     pub async fn take(&self, bytes: u64) {
         let wait = self.state.lock().take(bytes, Instant::now());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+    }
+}
+
+impl Default for Rate {
+    /// No bound.
+    fn default() -> Self {
+        Rate::new(0)
     }
 }
 

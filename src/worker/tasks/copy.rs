@@ -9,8 +9,8 @@ use super::{Tasks, failure};
 use crate::core::error::{Error, ErrorKind, Result, data_loss, internal, unavailable};
 use crate::core::model::{BlockId, FileId};
 use crate::core::proto::v1;
+use crate::core::runtime::Rate;
 use crate::ufs::{Attributes, Ufs, UfsStatus, UfsWriter};
-use crate::worker::pace::Pace;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -48,7 +48,7 @@ impl Tasks {
         &self,
         file: &v1::CopyFile,
         verify: bool,
-        pace: &Pace,
+        pace: &Rate,
         landed: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<UfsStatus> {
         let mounts = &self.inner.reads.mounts;
@@ -99,7 +99,7 @@ impl Tasks {
         there: Option<UfsStatus>,
         to: &Ufs,
         path: &str,
-        pace: &Pace,
+        pace: &Rate,
     ) -> Result<UfsStatus> {
         let differs = || {
             let text = format!("{} was made or changed meanwhile: copy it again", file.to_ufs_path);
@@ -186,7 +186,7 @@ async fn feed_from(
 }
 
 /// The checksum of an object, read anew.
-async fn sum_of(ufs: &Ufs, path: &str, status: &UfsStatus, pace: &Pace) -> Result<u32> {
+async fn sum_of(ufs: &Ufs, path: &str, status: &UfsStatus, pace: &Rate) -> Result<u32> {
     let (mut sum, mut left) = (0, status.length);
     let mut body = ufs.read(path, Some(&status.version), 0..left).await?;
     while left > 0 {
@@ -213,7 +213,7 @@ async fn next_piece(
 struct Summed<'a> {
     inner: Option<Box<dyn UfsWriter>>,
     sum: u32,
-    pace: Pace,
+    pace: Rate,
     landed: &'a (dyn Fn(u64) + Send + Sync),
 }
 

@@ -5,9 +5,9 @@ use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::model::BlockId;
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::v1;
+use crate::core::runtime::Rate;
 use crate::worker::fill::run_blocking;
 use crate::worker::mounts::Wanted;
-use crate::worker::pace::Pace;
 use crate::worker::store::Block;
 use futures::StreamExt;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Tasks {
         &self,
         block: v1::LoadBlock,
         verify: bool,
-        pace: &Pace,
+        pace: &Rate,
         landed: impl Fn(u64),
     ) -> Result<bool> {
         let reads = &self.inner.reads;
@@ -78,7 +78,7 @@ impl Tasks {
 
     /// Reads a block that has just been filled, fills it once more when its bytes are not what they
     /// should be, and asks the store whether its object still is the one that was read.
-    async fn verify_filled(&self, wanted: &Wanted, file_length: u64, pace: &Pace) -> Result<()> {
+    async fn verify_filled(&self, wanted: &Wanted, file_length: u64, pace: &Rate) -> Result<()> {
         let reads = &self.inner.reads;
         let stored = || reads.store.peek(wanted.block).filter(|block| block.is_whole());
         let sound = match stored() {

@@ -5,8 +5,8 @@ use crate::core::error::{Error, ErrorKind, Result, data_loss, unavailable};
 use crate::core::model::FileId;
 use crate::core::model::block::block_count;
 use crate::core::proto::v1;
+use crate::core::runtime::Rate;
 use crate::worker::fill::run_blocking;
-use crate::worker::pace::Pace;
 use crate::worker::store::Block;
 use bytes::Bytes;
 use futures::StreamExt;
@@ -42,7 +42,7 @@ impl Tasks {
         file: &v1::VerifyFile,
         against_store: bool,
         repair: bool,
-        pace: &Pace,
+        pace: &Rate,
     ) -> Result<u64> {
         let (length, block_size) = (file.length.max(0) as u64, file.block_size.max(1) as u64);
         let mut bytes = 0;
@@ -96,7 +96,7 @@ impl Tasks {
         block: &Arc<Block>,
         file: &v1::VerifyFile,
         offset: u64,
-        pace: &Pace,
+        pace: &Rate,
     ) -> Result<u64> {
         if !block.is_whole() || block.is_unpersisted() {
             return Ok(block.length());

@@ -19,6 +19,7 @@ mod layers;
 mod load;
 mod local;
 mod masters;
+mod memory;
 mod ns;
 mod official;
 mod tiers;

@@ -113,7 +113,7 @@ impl Context {
         let known = self.workers.read().clone();
         let Some(known) = known else { return self.fetch_workers(Instant::now()).await };
         let age = known.fetched.elapsed();
-        if age > WORKERS_USABLE || known.list.is_empty() {
+        if age > WORKERS_USABLE || known.ring.workers().is_empty() {
             return self.fetch_workers(Instant::now()).await;
         }
         let doubted = self.doubted.load(Ordering::Relaxed) && age > WORKERS_DOUBTED;
@@ -137,7 +137,7 @@ impl Context {
         let known = self.workers.read().clone();
         if let Some(known) = &known
             && known.fetched >= since
-            && !known.list.is_empty()
+            && !known.ring.workers().is_empty()
         {
             return Ok(known.clone());
         }

@@ -7,7 +7,7 @@
 use super::file_system::FileSystem;
 use super::workers::Registry;
 use crate::core::error::{ErrorKind, Result};
-use crate::core::model::{BlockId, BlockStatus, FileId, WorkerId};
+use crate::core::model::{BlockId, BlockStatus, FileId, WorkerId, WorkerState};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -25,11 +25,15 @@ pub struct Durability {
     workers: Registry,
     /// Copies of a block there are to be, while it is nowhere else.
     wanted: usize,
+    /// How long a worker may be silent.
+    patience: Duration,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
+    /// When this master first ran it, being primary.
+    since: Option<Instant>,
     /// Where the next run begins.
     after: Option<FileId>,
     /// Copies that were asked for, and when.
@@ -37,9 +41,9 @@ struct State {
 }
 
 impl Durability {
-    /// Keeps `wanted` copies.
-    pub fn new(files: FileSystem, workers: Registry, wanted: u32) -> Self {
-        Durability { files, workers, wanted: wanted as usize, state: Mutex::default() }
+    /// Keeps `wanted` copies; a worker that is silent for `patience` is lost.
+    pub fn new(files: FileSystem, workers: Registry, wanted: u32, patience: Duration) -> Self {
+        Durability { files, workers, wanted: wanted as usize, patience, state: Mutex::default() }
     }
 
     /// Has copies made of what has become rare. To be called every second or so.
@@ -49,8 +53,9 @@ impl Durability {
     pub fn run(&self) -> Result<()> {
         let mut state = self.state.lock();
         state.asked.retain(|_, at| at.elapsed() < PATIENCE);
-        if self.wanted < 2 || self.workers.lost().is_empty() {
-            state.after = None;
+        // Workers that have not registered yet with a new primary are not lost.
+        let since = *state.since.get_or_insert_with(Instant::now);
+        if self.wanted < 2 || since.elapsed() < self.patience {
             return Ok(());
         }
         let page = self.files.state().to_persist(state.after, PAGE)?;
@@ -79,7 +84,10 @@ impl Durability {
         let wanted = self.wanted.min(block.locations.len());
         let Some(&&holder) = holders.first().filter(|_| holders.len() < wanted) else { return };
         let ring = self.workers.ring();
-        let taken = |id| address(&id).is_none_or(|address| hosts.contains(&address.host));
+        let taken = |id| {
+            let stays = self.workers.state_of(id) == Some(WorkerState::Active);
+            !stays || address(&id).is_none_or(|address| hosts.contains(&address.host))
+        };
         let next = ring.owners(block.id, 1, taken).into_iter().find(|worker| !taken(worker.id));
         if let Some(next) = next {
             tracing::info!(block = %block.id, from = holder, to = next.id, "a copy was lost: making another");

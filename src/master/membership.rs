@@ -15,7 +15,7 @@ use super::journal::entry::{Change, Outcome, WORKERS as TABLE};
 use super::workers::{Migration, Phase, Registration, Registry};
 use crate::core::config;
 use crate::core::error::{ErrorKind, Result, failed_precondition, invalid_argument, not_found};
-use crate::core::model::ring::DEFAULT_VIRTUAL_NODES;
+use crate::core::model::ring::{DEFAULT_VIRTUAL_NODES, MOST_VIRTUAL_NODES};
 use crate::core::model::{WorkerAddress, WorkerId, WorkerInfo, WorkerState};
 use crate::core::proto::grpc::block::{MigrationCommand, MigrationProgressReport};
 use crate::core::proto::v1::{WorkerRecord, WorkerStanding};
@@ -33,7 +33,7 @@ const RATE: &[u8] = b"rate";
 /// How long after a worker was heard of another with its id is refused: some heartbeats.
 const ALONE: Duration = Duration::from_secs(5);
 /// Points on the ring: fewer spread badly, more cost every client memory.
-const POINTS: (u32, u32) = (100, 50_000);
+const POINTS: (u32, u32) = (100, MOST_VIRTUAL_NODES);
 /// Changes of capacity that are not worth moving blocks for, as a share.
 const SLIGHT: f64 = 0.05;
 
@@ -124,7 +124,11 @@ impl Membership {
         };
         registration.state = match record.standing() {
             WorkerStanding::Draining => WorkerState::Draining,
+            // Something was written to it after all.
+            WorkerStanding::Drained if registration.persist_used_bytes > 0 => WorkerState::Draining,
             WorkerStanding::Drained => WorkerState::Drained,
+            // Nobody else may have registered yet with a new primary.
+            WorkerStanding::WarmingUp if self.inner.config.warm_up => WorkerState::WarmingUp,
             _ if cold && self.inner.config.warm_up && self.others_hold(id) => {
                 WorkerState::WarmingUp
             }
@@ -159,7 +163,7 @@ impl Membership {
     /// Points on the ring of a worker of that capacity, unless it has `asked` for a number.
     async fn points(&self, asked: Option<u32>, capacity: u64) -> Result<u32> {
         if let Some(asked) = asked {
-            return Ok(asked);
+            return Ok(asked.clamp(1, POINTS.1));
         }
         let reference = match self.reference()? {
             Some(reference) => reference,
@@ -330,9 +334,11 @@ impl Membership {
     ) -> Result<()> {
         let _turn = self.inner.changing.lock().await;
         let worker = self.live_at(place)?;
-        if virtual_nodes == Some(0) {
-            let text = "a worker with no points holds nothing: decommission it instead";
-            return Err(invalid_argument(text));
+        if virtual_nodes.is_some_and(|points| !(1..=POINTS.1).contains(&points)) {
+            return Err(invalid_argument(format!(
+                "a worker has 1 to {} points; one that is to hold nothing is decommissioned",
+                POINTS.1
+            )));
         }
         let mut record = self.record(worker.id)?.unwrap_or_default();
         record.forbid_write = forbid_write.unwrap_or(record.forbid_write);
@@ -342,7 +348,9 @@ impl Membership {
             worker.forbid_write = record.forbid_write;
             worker.virtual_nodes = record.virtual_nodes.unwrap_or(worker.virtual_nodes);
         });
-        self.inner.plan.lock().asked.insert(worker.id, record.virtual_nodes);
+        if record.virtual_nodes.is_some() {
+            self.inner.plan.lock().asked.insert(worker.id, record.virtual_nodes);
+        }
         Ok(())
     }
 
@@ -382,7 +390,7 @@ impl Membership {
         let mut migration = self.inner.migration.lock();
         if let Some(open) = migration.as_mut().filter(|migration| migration.is_open()) {
             if open.phase == Phase::Paused && id.is_none_or(|id| id == open.id) {
-                open.phase = Phase::Running;
+                open.resume();
                 return Ok(open.id.clone());
             }
             return Err(failed_precondition(format!(
@@ -391,6 +399,9 @@ impl Membership {
             )));
         }
         let id = id.map_or_else(|| self.new_id(), String::from);
+        if migration.as_ref().is_some_and(|last| last.id == id) {
+            return Err(failed_precondition(format!("{id} has ended: give it another name")));
+        }
         self.inner.plan.lock().held = false;
         let new = Migration::new(id.clone(), &self.inner.workers.live());
         if new.leads_nowhere() {
@@ -451,6 +462,7 @@ impl Membership {
     /// When the journal cannot be read or written.
     pub async fn tick(&self) -> Result<()> {
         self.weigh()?;
+        self.doubt_drained().await?;
         if let Some(over) = self.take_finished() {
             return self.settle(over).await;
         }
@@ -472,6 +484,23 @@ impl Membership {
             let (joining, leaving) = (new.joining.len(), new.leaving.len());
             tracing::info!(migration = new.id, joining, leaving, "blocks begin to move");
             *migration = Some(new);
+        }
+        Ok(())
+    }
+
+    /// Has workers drain again that have drained, and hold something after all.
+    async fn doubt_drained(&self) -> Result<()> {
+        for worker in self.inner.workers.live() {
+            let holds = !self.inner.workers.is_empty_handed(worker.id);
+            if worker.state == WorkerState::Drained && holds {
+                let _turn = self.inner.changing.lock().await;
+                tracing::warn!(worker = worker.id, "it has drained, but holds something again");
+                let mut record = self.record(worker.id)?.unwrap_or_default();
+                record.standing = WorkerStanding::Draining as i32;
+                self.keep(worker.id, &record).await?;
+                self.inner.workers.set_states(&[(worker.id, WorkerState::Draining)]);
+                self.changed();
+            }
         }
         Ok(())
     }

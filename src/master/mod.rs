@@ -286,7 +286,8 @@ impl Master {
         let membership =
             Membership::new(files.clone(), workers.clone(), clock.clone(), &config.master);
         let copies = config.client.durable_replicas;
-        let durability = Durability::new(files.clone(), workers.clone(), copies);
+        let patience = config.master.worker_timeout;
+        let durability = Durability::new(files.clone(), workers.clone(), copies, patience);
         let persister = Persister::new(files.clone(), workers.clone(), clock.clone());
         let jobs = Jobs::new(
             files.clone(),

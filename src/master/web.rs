@@ -22,8 +22,8 @@ use tokio::net::TcpListener;
 
 /// Files looked at for one answer: enough to see where a data set is.
 const MOST_FILES: usize = 10_000;
-/// Who asks without saying who it is.
-const ANYONE: &str = "nobody";
+/// Who asks without saying who it is: no user's name, not even the one this process runs as.
+const ANYONE: &str = "anyone:without a name";
 
 /// Serves the page until `group` stops.
 pub fn show(master: &Arc<Master>, listener: TcpListener, group: &Group) {

@@ -1,5 +1,6 @@
 //! The answer to ReadBlock as an HTTP body, and the honest end of request streams.
 
+use super::memory::Turn;
 use super::read::{Read, Reads, broken_off};
 use super::store::Block;
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
@@ -32,6 +33,8 @@ pub struct ReadBody {
     group: Group,
     /// What the reader says meanwhile: how far it got, which HTTP/2's own windows say better.
     requests: Option<Requests>,
+    /// The memory that its pieces may take.
+    turn: Turn,
     state: State,
 }
 
@@ -54,6 +57,7 @@ enum State {
 }
 
 struct Opened {
+    turn: Turn,
     read: Read,
     stored: Option<(Arc<Block>, Arc<File>)>,
 }
@@ -67,7 +71,7 @@ impl ReadBody {
             (requests, opened)
         };
         let state = State::Starting(Box::pin(starting));
-        ReadBody { reads, group, requests: None, state }
+        ReadBody { reads, group, requests: None, turn: None, state }
     }
 
     fn start(&mut self, opened: Opened) -> State {
@@ -99,6 +103,7 @@ impl ReadBody {
 
     fn end(&mut self, status: Status) -> Poll<Option<std::result::Result<Frame<Bytes>, Status>>> {
         self.state = State::Done;
+        self.turn = None;
         let mut trailers = HeaderMap::new();
         Poll::Ready(Some(match status.add_header(&mut trailers) {
             Ok(()) => Ok(Frame::trailers(trailers)),
@@ -110,8 +115,9 @@ impl ReadBody {
 async fn open(reads: &Reads, requests: &mut Requests) -> Result<Opened> {
     let first = requests.next().await.transpose().map_err(Error::from)?;
     let read = Read::of(first.ok_or_else(|| invalid_argument("a read without a request"))?)?;
+    let turn = reads.memory.reader().await?;
     let stored = reads.stored(&read).await?;
-    Ok(Opened { read, stored })
+    Ok(Opened { turn, read, stored })
 }
 
 impl http_body::Body for ReadBody {
@@ -129,7 +135,10 @@ impl http_body::Body for ReadBody {
                     let (requests, opened) = ready!(starting.as_mut().poll(cx));
                     this.requests = Some(requests);
                     match opened {
-                        Ok(opened) => this.state = this.start(opened),
+                        Ok(mut opened) => {
+                            this.turn = opened.turn.take();
+                            this.state = this.start(opened);
+                        }
                         Err(error) => return this.end(error.into()),
                     }
                 }

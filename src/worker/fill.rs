@@ -32,13 +32,22 @@ const RUN_MIN: u64 = 4 << 20;
 /// And at most this much.
 const RUN_MAX: u64 = 8 << 20;
 /// Reads of under stores at a time, over all blocks; each holds about one page in memory.
-const READS: usize = 64;
+pub const READS: usize = 64;
 /// Blocks filled in the background at a time; more than that are not, and will be when they are read.
 const BEHIND: usize = 64;
 /// How long a store may be silent in the middle of a read.
 const SILENCE: Duration = Duration::from_secs(60);
 /// Attempts at a read that fails for a passing reason; the connector has its own beneath.
 const ATTEMPTS: u32 = 3;
+
+/// Reads of under stores at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For one block.
+    pub of_a_block: u32,
+    /// For all of them.
+    pub in_all: usize,
+}
 
 /// Everything that is being filled. Clones share it.
 #[derive(Clone)]
@@ -84,12 +93,11 @@ struct State {
 }
 
 impl Filler {
-    /// Nothing is being filled. Up to `concurrency` reads of one block run at a time, in `group`;
-    /// `peers` are asked for what used to be theirs.
+    /// Nothing is being filled. Reads run within `limits`, in `group`; `peers` are asked for what used to be theirs.
     pub fn new(
         store: Arc<BlockStore>,
         group: Group,
-        concurrency: u32,
+        limits: Limits,
         peers: Option<Arc<Peers>>,
         counts: Counts,
     ) -> Self {
@@ -97,8 +105,8 @@ impl Filler {
             store,
             group,
             fills: Mutex::default(),
-            concurrency: concurrency.max(1) as usize,
-            reads: Semaphore::new(READS),
+            concurrency: limits.of_a_block.max(1) as usize,
+            reads: Semaphore::new(limits.in_all.max(1)),
             behind: Arc::new(Semaphore::new(BEHIND)),
             peers,
             counts,

@@ -43,6 +43,8 @@ const CHECK_FILES: Duration = Duration::from_secs(3600);
 const FILES_AT_ONCE: usize = 10_000;
 /// How long saying that this worker stops may hold it up.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often the master is reminded that this worker is giving everything away.
+const REMIND: Duration = Duration::from_secs(5);
 /// How often it looks whether all has been given away.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long the master may take to answer.
@@ -145,8 +147,11 @@ impl Heartbeat {
         };
         let answer = self.report(id).await?;
         let pins = answer.pins_version;
-        self.intake.close(answer.refuse_writes());
-        self.drained.store(answer.drained(), Ordering::Release);
+        // Who is told to register again is not told how it stands.
+        if let Some(refuse) = answer.refuse_writes {
+            self.intake.close(refuse);
+            self.drained.store(answer.drained(), Ordering::Release);
+        }
         if let Some(command) = &answer.migration_command {
             self.migrator.obey(id, command);
         }
@@ -209,19 +214,30 @@ impl Heartbeat {
             until_restart: Some(true),
             ..Default::default()
         };
-        let call = self.master.call(|channel| {
-            let request = request.clone();
-            async move {
-                WorkerManagerMasterClientServiceClient::new(channel).manage_worker(request).await
-            }
-        });
-        patiently(call).await?;
+        let ask = || {
+            self.master.call(|channel| {
+                let request = request.clone();
+                async move {
+                    let mut manager = WorkerManagerMasterClientServiceClient::new(channel);
+                    manager.manage_worker(request).await
+                }
+            })
+        };
         tracing::info!(?patience, "giving away what is here before stopping");
         let deadline = Instant::now() + patience;
+        patiently(ask()).await?;
+        let mut asked = Instant::now();
         while Instant::now() < deadline {
             tokio::time::sleep(LOOK).await;
             if self.drained.load(Ordering::Acquire) {
                 return Ok(true);
+            }
+            // A new primary does not know of it.
+            if asked.elapsed() > REMIND {
+                asked = Instant::now();
+                if let Err(error) = patiently(ask()).await {
+                    tracing::debug!(%error, "reminding the master");
+                }
             }
         }
         Ok(self.store.usage().unpersisted == 0)
@@ -315,7 +331,25 @@ impl Heartbeat {
         });
         patiently(call).await?;
         tracing::info!(worker = id, address = %self.address, "registered");
+        self.tell_held(id).await?;
         Ok(id)
+    }
+
+    /// Tells the master of the blocks here that are nowhere else: it may have given them up for lost,
+    /// or never have heard that they came here.
+    async fn tell_held(&self, id: WorkerId) -> Result<()> {
+        let blocks = self.store.blocks();
+        let only = blocks.iter().filter(|block| block.is_whole() && block.is_unpersisted());
+        let ids: Vec<i64> = only.map(|block| block.id().0).collect();
+        for block_ids in ids.chunks(FILES_AT_ONCE) {
+            let request = v1::MovedBlocksRequest { block_ids: block_ids.to_vec(), to: id, from: 0 };
+            let call = self.master.call(|channel| {
+                let request = request.clone();
+                async move { FileSystemClient::new(channel).moved_blocks(request).await }
+            });
+            patiently(call).await?;
+        }
+        Ok(())
     }
 
     async fn new_id(&self) -> Result<WorkerId> {
@@ -464,7 +498,9 @@ impl Heartbeat {
 
 /// The lower of two bounds, of which each may be none: 0.
 fn lower(own: u64, share: f64) -> u64 {
-    match (own, share.max(0.0) as u64) {
+    // A share that is less than a byte is not none.
+    let share = if share > 0.0 { share.max(1.0) } else { 0.0 };
+    match (own, share as u64) {
         (0, share) => share,
         (own, 0) => own,
         (own, share) => own.min(share),

@@ -176,7 +176,7 @@ impl Migrator {
                 let _turn = inner.copies.acquire().await.expect("never closed");
                 let sender = Sender { worker: own, task: String::new() };
                 inner.push(&sender, &to, &block).await?;
-                inner.tell_moved(block.id(), to.id).await.map(drop)
+                inner.tell_moved(block.id(), to.id, 0).await.map(drop)
             };
             if let Err(error) = copied.await {
                 tracing::warn!(block = %block.id(), worker = %to.address, %error, "not copied");
@@ -258,11 +258,9 @@ impl Inner {
                     if !current.may_go_on().await {
                         return;
                     }
-                    let moved = match held {
-                        Ok(held) => self.send(&current.sender, workers, one, held).await,
-                        Err(error) => Err(unavailable(error.to_string())),
-                    };
-                    current.note(one, moved);
+                    let held = held.map(|held| held.contains_key(&one.block.0));
+                    let held = held.map_err(|error| unavailable(error.to_string()));
+                    current.note(one, self.send(&current.sender, workers, one, held).await);
                 })
                 .await;
         }
@@ -285,39 +283,55 @@ impl Inner {
         }
     }
 
-    /// Sends one block to its place; `held` is what the first choice holds.
+    /// Sends one block to its place; `held` is whether the first choice holds it.
     async fn send(
         &self,
         sender: &Sender,
         workers: &HashMap<WorkerId, WorkerInfo>,
         one: &Move,
-        held: &HashMap<i64, i64>,
+        held: Result<bool>,
     ) -> Result<Moved> {
         let Some(block) = self.store.peek(one.block).filter(|block| block.is_whole()) else {
             return Ok(Moved::Needless);
         };
-        let held = held.contains_key(&one.block.0);
         if !block.is_unpersisted() {
+            let held = held?;
             let Some(first) = workers.get(&one.to[0]).filter(|_| !held) else {
                 return Ok(Moved::Needless);
             };
             return self.push(sender, first, &block).await.map(|()| Moved::Sent);
         }
+        // Known to be here, so that whoever loses track of the copies finds this one.
+        if !self.tell_moved(block.id(), sender.worker, 0).await? {
+            return Err(unavailable("its file is still being written"));
+        }
+        let mut held = Some(held);
+        let mut there = Vec::new();
         let mut last = unavailable("no worker takes it");
         for (choice, id) in one.to.iter().enumerate() {
             let Some(worker) = workers.get(id) else { continue };
-            let there = match choice {
-                0 => Ok(held),
-                _ => self.held(worker, &[one.block]).await.map(|held| !held.is_empty()),
+            let is_there = match held.take().filter(|_| choice == 0) {
+                Some(held) => held,
+                None => self.held(worker, &[one.block]).await.map(|held| !held.is_empty()),
             };
-            let sent = match there {
-                // A copy that counts is there already: another one keeps their number.
-                Ok(true) => continue,
+            let sent = match is_there {
+                // Another copy keeps their number, if there is anywhere to put it.
+                Ok(true) => {
+                    there.push(worker);
+                    continue;
+                }
                 Ok(false) => self.push(sender, worker, &block).await,
                 Err(error) => Err(error),
             };
             match sent {
-                Ok(()) => return self.give_up(&block, worker.id).await,
+                Ok(()) => return self.give_up(sender, &block, worker.id).await,
+                Err(error) => last = error,
+            }
+        }
+        for worker in there {
+            // Taken as it is only where it counts: where it is nobody's to evict.
+            match self.push(sender, worker, &block).await {
+                Ok(()) => return self.give_up(sender, &block, worker.id).await,
                 Err(error) => last = error,
             }
         }
@@ -325,8 +339,8 @@ impl Inner {
     }
 
     /// Removes the copy here of a block that was nowhere else, once the master knows of the other.
-    async fn give_up(&self, block: &Arc<Block>, to: WorkerId) -> Result<Moved> {
-        if self.tell_moved(block.id(), to).await? {
+    async fn give_up(&self, sender: &Sender, block: &Arc<Block>, to: WorkerId) -> Result<Moved> {
+        if self.tell_moved(block.id(), to, sender.worker).await? {
             let (store, block) = (self.store.clone(), block.clone());
             blocking(move || {
                 store.discard(&block);
@@ -337,9 +351,10 @@ impl Inner {
         Ok(Moved::Sent)
     }
 
-    /// Tells the master that `to` holds a block too; whether it need not stay here for its sake.
-    async fn tell_moved(&self, block: BlockId, to: WorkerId) -> Result<bool> {
-        let request = v1::MovedBlocksRequest { block_ids: vec![block.0], to };
+    /// Tells the master that `to` holds a block, and that `from` will not (0 for nobody); whether the
+    /// journal knows of it now, or nobody needs the block.
+    async fn tell_moved(&self, block: BlockId, to: WorkerId, from: WorkerId) -> Result<bool> {
+        let request = v1::MovedBlocksRequest { block_ids: vec![block.0], to, from };
         let call = self.master.call(|channel| {
             let request = request.clone();
             async move { FileSystemClient::new(channel).moved_blocks(request).await }
@@ -353,9 +368,16 @@ impl Inner {
         let (messages, outbound) = tokio::sync::mpsc::channel(2);
         let mut client = BlockWorkerClient::new(channel);
         let stream = tokio_stream::wrappers::ReceiverStream::new(outbound);
-        let (fed, answer) = tokio::join!(self.feed(sender, block, messages), async {
-            client.migrate_block(stream).await
-        });
+        let answer = client.migrate_block(stream);
+        let feed = self.feed(sender, block, messages);
+        tokio::pin!(answer, feed);
+        let (fed, answer) = tokio::select! {
+            answer = &mut answer => (Ok(()), answer),
+            fed = &mut feed => {
+                let answer = tokio::time::timeout(SILENCE, answer).await;
+                (fed, answer.map_err(|_| unavailable("another worker does not confirm a block"))?)
+            }
+        };
         let answer = match answer {
             Ok(answer) => answer.into_inner(),
             Err(status) => {
@@ -404,7 +426,7 @@ impl Inner {
             if position == length {
                 return Ok(());
             }
-            let step = STEP.min(length - position);
+            let step = self.rate.step().unwrap_or(STEP).min(STEP).min(length - position);
             self.rate.take(step).await;
             let (block, file, from) = (block.clone(), file.clone(), position);
             let data = blocking(move || {
@@ -463,8 +485,8 @@ fn plan(store: &BlockStore, own: WorkerId, old: &Ring, new: &Ring) -> Vec<Move> 
         }
         let to = match unpersisted {
             true => {
-                let owners = new.owners(block.id(), TRIES, |_| false);
-                owners.into_iter().map(|worker| worker.id).collect()
+                let owners = new.owners(block.id(), TRIES, |_| false).into_iter();
+                owners.filter(|worker| !worker.forbid_write).map(|worker| worker.id).collect()
             }
             false => place(block.id(), own, old, new).into_iter().collect::<Vec<_>>(),
         };

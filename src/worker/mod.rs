@@ -18,6 +18,7 @@ mod fill;
 mod frame;
 mod heartbeat;
 mod identity;
+mod memory;
 mod metrics;
 mod migrate;
 mod mounts;
@@ -40,12 +41,14 @@ use crate::core::config::Config;
 use crate::core::error::{Context, Result, internal};
 use crate::core::metrics::Metrics;
 use crate::core::model::WorkerAddress;
+use crate::core::rpc::server::Windows;
 use crate::core::rpc::{Credentials, Primary, Sessions, server};
 use crate::core::runtime::{Duties, Group, Rate};
 use crate::core::web::{self, Pages};
 use fill::{Filler, run_blocking};
 use heartbeat::{Heartbeat, Obedient};
 use identity::Identity;
+use memory::Memory;
 use metrics::Counts;
 use migrate::Migrator;
 use mounts::Mounts;
@@ -99,7 +102,11 @@ pub async fn run(
     let sessions = Sessions::new(config.security.authentication != "NOSASL");
     let routes = service::routes(parts.service(), &sessions);
     let shutdown = leave(shutdown, heartbeat, worker.stop_drain);
-    let served = server::serve(listener, routes, worker.stop_grace, shutdown).await;
+    let windows = match parts.reads.memory.is_bounded() {
+        true => Windows::SMALL,
+        false => Windows::default(),
+    };
+    let served = server::serve_within(windows, listener, routes, worker.stop_grace, shutdown).await;
     parts.reads.store.stop();
     duties.stop(Duration::from_secs(2)).await;
     parts.streams.stop(Duration::from_secs(2)).await;
@@ -159,16 +166,19 @@ impl Parts {
         let master = master.map(|(master, _)| master);
         let mounts = Arc::new(Mounts::new(config, master, ufs_rate.clone()));
         let concurrency = config.worker.fill_concurrency;
+        let memory = Memory::new(config.worker.memory_budget.0);
+        let limits = fill::Limits { of_a_block: concurrency, in_all: memory.fills(fill::READS) };
         let (group, asked) = (streams.clone(), peers.clone());
-        let filler = Filler::new(store.clone(), group, concurrency, asked, counts.clone());
+        let filler = Filler::new(store.clone(), group, limits, asked, counts.clone());
         let buffers = read::buffers(store.page_size());
         let writes = Writes {
             store: store.clone(),
             mounts: mounts.clone(),
             counts: counts.clone(),
             intake: Arc::default(),
+            memory: memory.clone(),
         };
-        let reads = Reads { store, filler, mounts: mounts.clone(), counts, buffers };
+        let reads = Reads { memory, store, filler, mounts: mounts.clone(), counts, buffers };
         Ok(Parts {
             reads,
             writes,
@@ -233,6 +243,8 @@ fn report(
 ) -> Result<Arc<Heartbeat>> {
     let store = parts.reads.store.clone();
     let peers = parts.peers.clone().ok_or_else(|| internal("a worker without a master"))?;
+    // Until the master says how this worker stands.
+    parts.writes.intake.close(true);
     let rate = Rate::new(config.worker.migration_bandwidth.0);
     let counts = parts.reads.counts.clone();
     let (master, streams) = (Primary::new(config), parts.streams.clone());

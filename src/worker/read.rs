@@ -7,6 +7,7 @@
 
 use super::fill::{Filler, run_blocking};
 use super::frame::{Buffers, prefix};
+use super::memory::Memory;
 use super::metrics::Counts;
 use super::mounts::{Mounts, Wanted};
 use super::store::{Block, BlockStore, Damage, is_full};
@@ -42,6 +43,8 @@ pub struct Reads {
     pub counts: Counts,
     /// Where frames are read into.
     pub buffers: Buffers,
+    /// What readers may take together.
+    pub memory: Memory,
 }
 
 /// A read under way.

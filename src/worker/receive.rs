@@ -4,7 +4,8 @@
 //! in like a write, and the answer says that it is durable. Every page must match the checksum that
 //! was announced: a block that does not is not taken.
 
-use super::store::BlockStore;
+use super::store::{Block, BlockStore};
+use super::write::Intake;
 use crate::core::error::{Error, ErrorKind, Result, data_loss, invalid_argument, unavailable};
 use crate::core::model::BlockId;
 use crate::core::proto::grpc::block::migrate_block_request::Value;
@@ -24,9 +25,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Takes one block in; what the sender is told.
 pub async fn receive(
     store: &Arc<BlockStore>,
+    intake: &Arc<Intake>,
     mut requests: Streaming<MigrateBlockRequest>,
 ) -> MigrateBlockResponse {
-    match take(store, &mut requests).await {
+    match take(store, intake, &mut requests).await {
         Ok(()) => MigrateBlockResponse { success: Some(true), ..Default::default() },
         Err(error) => {
             tracing::debug!(%error, "a block that another worker sends is not taken");
@@ -41,6 +43,7 @@ pub async fn receive(
 
 async fn take(
     store: &Arc<BlockStore>,
+    intake: &Arc<Intake>,
     requests: &mut Streaming<MigrateBlockRequest>,
 ) -> Result<()> {
     let Some(Value::Command(command)) = next(requests).await? else {
@@ -51,7 +54,13 @@ async fn take(
     if id.0 <= 0 || length == 0 {
         return Err(invalid_argument(format!("{id} with {length} bytes is no block")));
     }
-    if store.peek(id).is_some_and(|block| block.is_whole() && block.length() == length) {
+    // One on its way out would be the only one to have it.
+    let _entered = command.unpersisted().then(|| intake.enter()).transpose()?;
+    let counts = |block: &Block| {
+        let kept = block.is_unpersisted() || !command.unpersisted();
+        block.is_whole() && block.length() == length && kept
+    };
+    if store.peek(id).is_some_and(|block| counts(&block)) {
         return Ok(());
     }
     let pages = Pages::new(&command, length)?;
@@ -93,16 +102,31 @@ async fn take_copy(
             format!("block {id} is here in another version, or with other pages"),
         ));
     }
-    // Kept open between pages.
-    let mut _file = None;
-    while let Some((index, pieces)) = pages.next(requests).await? {
-        if block.has_page(index) {
-            continue;
+    let taken = async {
+        // Kept open between pages.
+        let mut _file = None;
+        while let Some((index, pieces)) = pages.next(requests).await? {
+            if block.has_page(index) {
+                continue;
+            }
+            let (store, block) = (store.clone(), block.clone());
+            _file = Some(blocking(move || store.put_pages(&block, index, &[pieces])).await?);
         }
+        Ok(())
+    };
+    let taken = taken.await;
+    if taken.is_err() {
+        block.set_filling(false);
         let (store, block) = (store.clone(), block.clone());
-        _file = Some(blocking(move || store.put_pages(&block, index, &[pieces])).await?);
+        blocking(move || {
+            if block.is_empty() {
+                store.discard(&block);
+            }
+            Ok(())
+        })
+        .await?;
     }
-    Ok(())
+    taken
 }
 
 async fn next(requests: &mut Streaming<MigrateBlockRequest>) -> Result<Option<Value>> {

@@ -274,6 +274,8 @@ impl BlockWorker for Service {
         &self,
         request: Request<Streaming<MigrateBlockRequest>>,
     ) -> Answered<MigrateBlockResponse> {
-        Ok(Response::new(receive(&self.reads.store, request.into_inner()).await))
+        Ok(Response::new(
+            receive(&self.reads.store, &self.writes.intake, request.into_inner()).await,
+        ))
     }
 }

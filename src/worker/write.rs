@@ -4,6 +4,7 @@
 //! leaves nothing behind, neither a block nor an object.
 
 use super::fill::run_blocking;
+use super::memory::Memory;
 use super::metrics::Counts;
 use super::mounts::Mounts;
 use super::store::{BlockStore, Writing};
@@ -45,6 +46,8 @@ pub struct Writes {
     pub counts: Counts,
     /// Whether blocks are taken, and how many are on their way in.
     pub intake: Arc<Intake>,
+    /// What writers may take together.
+    pub memory: Memory,
 }
 
 /// Whether a worker takes blocks that clients write.
@@ -66,19 +69,25 @@ impl Intake {
     }
 
     /// A block's way in, counted until it is dropped.
-    fn enter(self: &Arc<Self>) -> Result<Entered> {
+    ///
+    /// # Errors
+    /// `Unavailable` when none are taken.
+    pub fn enter(self: &Arc<Self>) -> Result<Entered> {
         let entered = Entered(self.clone());
         // Counted first: whoever closes and then counts misses nobody.
         self.open_writes.fetch_add(1, Ordering::SeqCst);
         if self.closed.load(Ordering::SeqCst) {
-            let text = "this worker is leaving and takes no more blocks: write to another";
+            let text = "this worker takes no blocks now: it is leaving, or its master has not answered \
+                        yet; write to another";
             return Err(unavailable(text));
         }
         Ok(entered)
     }
 }
 
-struct Entered(Arc<Intake>);
+/// A block on its way in, until it is dropped.
+#[derive(Debug)]
+pub struct Entered(Arc<Intake>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
@@ -104,8 +113,9 @@ impl Writes {
             Some(Value::Command(command)) => command,
             _ => return Err(invalid_argument("a write that does not begin with a command")),
         };
+        // Whoever writes a block to its under store too must not wait here for itself.
         let _entered = match command.r#type() {
-            RequestType::GoosefsBlock => Some(self.intake.enter()?),
+            RequestType::GoosefsBlock => Some((self.intake.enter()?, self.memory.writer().await?)),
             _ => None,
         };
         let mut sink = self.open(&command).await?;

@@ -68,7 +68,7 @@ pub(in super::super) fn writers(
         !worker.forbid_write && (!unpersisted || has_room_for_unpersisted(worker))
     };
     let refused = |id| workers.get(id).is_none_or(|worker| !fits(worker));
-    if workers.list.iter().all(|worker| refused(worker.id)) {
+    if workers.ring.workers().iter().all(|worker| refused(worker.id)) {
         return None;
     }
     let wanted = copies.max(WRITE_TRIES);
@@ -79,6 +79,7 @@ pub(in super::super) fn writers(
     chosen.retain(fits);
     if chosen.is_empty() {
         chosen = workers.ring.owners(block, wanted, refused).into_iter().cloned().collect();
+        chosen.retain(fits);
     }
     Some(chosen)
 }

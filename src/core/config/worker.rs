@@ -31,6 +31,10 @@ settings! {
         /// Bytes a second between this worker and all under stores together, both ways; 0 for no bound.
         /// The cluster's own bound (`goosefs fsadmin ratelimit`) is divided among the workers.
         ufs_bandwidth: ByteSize = "goosefs.worker.ufs.bandwidth", "0";
+        /// Memory that data on its way through the worker may take: readers and writers wait for
+        /// their turn. 0 for half of what its control group may have, and no bound where that has no
+        /// limit. What lies in MEM directories is not in it.
+        memory_budget: ByteSize = "goosefs.worker.memory.budget", "0";
         /// Share in use of a directory where eviction starts.
         watermark_high: Share = "goosefs.worker.watermark.high", "95%";
         /// Share in use of a directory where eviction stops.

@@ -6,6 +6,8 @@ use super::worker::{Locality, WorkerId, WorkerInfo};
 
 /// Points each worker has on the ring when it does not say otherwise.
 pub const DEFAULT_VIRTUAL_NODES: u32 = 5000;
+/// Points a worker has at most: everybody who knows of it has them in memory.
+pub const MOST_VIRTUAL_NODES: u32 = 50_000;
 /// How often a lookup tries another point before it gives up.
 const MAX_ATTEMPTS: i32 = 100;
 
@@ -27,7 +29,7 @@ impl Ring {
         let workers: Vec<WorkerInfo> = workers.into_iter().filter(on_ring).collect();
         let mut points = Vec::new();
         for (index, worker) in workers.iter().enumerate() {
-            for node in 0..worker.virtual_nodes as i32 {
+            for node in 0..worker.virtual_nodes.min(MOST_VIRTUAL_NODES) as i32 {
                 points.push((hash(worker.id, node), index as u32));
             }
         }

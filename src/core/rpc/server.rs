@@ -35,6 +35,26 @@ pub fn free_port() -> Result<u16> {
     Ok(listener.local_addr().context("finding a free port")?.port())
 }
 
+/// What may be on its way to us at once, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Windows {
+    /// Of one stream.
+    pub stream: u32,
+    /// Of one connection.
+    pub connection: u32,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Windows { stream: STREAM_WINDOW, connection: CONNECTION_WINDOW }
+    }
+}
+
+impl Windows {
+    /// For a process that has little memory.
+    pub const SMALL: Windows = Windows { stream: 1 << 20, connection: 2 << 20 };
+}
+
 /// Serves `routes` until `shutdown` ends, then lets calls in flight finish for up to `grace`.
 ///
 /// # Errors
@@ -45,11 +65,25 @@ pub async fn serve(
     grace: Duration,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
+    serve_within(Windows::default(), listener, routes, grace, shutdown).await
+}
+
+/// Serves `routes` within these windows until `shutdown` ends, then lets calls in flight finish for up to `grace`.
+///
+/// # Errors
+/// `Internal` when the listener fails.
+pub async fn serve_within(
+    windows: Windows,
+    listener: TcpListener,
+    routes: Routes,
+    grace: Duration,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let (told, stopping) = tokio::sync::oneshot::channel();
     let server = Server::builder()
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(windows.stream)
+        .initial_connection_window_size(windows.connection)
         .max_frame_size(FRAME_SIZE)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))

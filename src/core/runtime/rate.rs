@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 /// Time unused that may be caught up with at once: waking up late is no loss then.
 const CREDIT: Duration = Duration::from_millis(100);
+/// How long anybody waits before looking whether the bound has changed.
+const NAP: Duration = Duration::from_secs(1);
 /// Parts of a second that a step takes, so that nobody holds the others up for long.
 const STEPS: u64 = 4;
 /// The shortest and the longest step, in bytes.
@@ -23,17 +25,25 @@ struct State {
     bytes_per_second: u64,
     /// When all that was taken so far has had its time.
     paid: Instant,
+    /// How often the bound has changed.
+    changes: u64,
 }
 
 impl Rate {
     /// So many bytes a second; 0 for no bound.
     pub fn new(bytes_per_second: u64) -> Self {
-        Rate { state: Arc::new(Mutex::new(State { bytes_per_second, paid: Instant::now() })) }
+        let state = State { bytes_per_second, paid: Instant::now(), changes: 0 };
+        Rate { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Changes it. What was taken before is waited for as it was.
+    /// Changes it, for those who wait too: what they owe by the bound there was is forgiven.
     pub fn set(&self, bytes_per_second: u64) {
-        self.state.lock().bytes_per_second = bytes_per_second;
+        let mut state = self.state.lock();
+        if state.bytes_per_second != bytes_per_second {
+            state.bytes_per_second = bytes_per_second;
+            state.paid = state.paid.min(Instant::now());
+            state.changes += 1;
+        }
     }
 
     /// The bound in bytes a second; 0 for none.
@@ -51,9 +61,17 @@ impl Rate {
 
     /// Waits until `bytes` more may pass.
     pub async fn take(&self, bytes: u64) {
-        let wait = self.state.lock().take(bytes, Instant::now());
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+        let (mut wait, changes) = {
+            let mut state = self.state.lock();
+            (state.take(bytes, Instant::now()), state.changes)
+        };
+        while !wait.is_zero() {
+            let nap = wait.min(NAP);
+            tokio::time::sleep(nap).await;
+            wait -= nap;
+            if self.state.lock().changes != changes {
+                return;
+            }
         }
     }
 }
@@ -85,7 +103,7 @@ mod tests {
     #[test]
     fn what_passes_is_what_the_rate_allows() {
         let start = Instant::now();
-        let mut state = State { bytes_per_second: 1000, paid: start };
+        let mut state = State { bytes_per_second: 1000, paid: start, changes: 0 };
         assert_eq!(state.take(500, start), Duration::from_millis(500));
         assert_eq!(state.take(1000, start), Duration::from_millis(1500));
         let later = start + Duration::from_secs(60);

@@ -2,9 +2,9 @@
 
 use super::{Caller, FileSystem, missing};
 use crate::core::error::{Error, ErrorKind, Result, failed_precondition};
-use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, Status, WorkerId};
+use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, Status, WorkerId, WorkerState};
 use crate::core::security::Access;
-use crate::master::journal::entry::{Change, CommitLocation};
+use crate::master::journal::entry::{Change, CommitLocation, MoveLocation};
 use crate::master::sync::Freshness;
 use std::collections::BTreeMap;
 
@@ -61,8 +61,10 @@ impl FileSystem {
         self.workers.free(blocks);
     }
 
-    /// Notes that the worker `to` holds these blocks too, which were nowhere else. Those for which
-    /// that is known now, or does not matter any more, since their file is persisted or deleted.
+    /// Notes that the worker `to` holds these blocks, which are nowhere else, and that `from` will not
+    /// (0 for nobody). Those for which that is known now, or does not matter any more, since their
+    /// file is persisted or deleted: `to`, which may have come too late to hear of that, is told
+    /// again. None where `to` is gone, or about to be.
     ///
     /// # Errors
     /// When the journal cannot be read or written.
@@ -70,7 +72,12 @@ impl FileSystem {
         &self,
         blocks: impl IntoIterator<Item = BlockId>,
         to: WorkerId,
+        from: WorkerId,
     ) -> Result<Vec<BlockId>> {
+        let stays = self.workers.state_of(to).is_some_and(|state| state != WorkerState::Drained);
+        if !stays || self.workers.address(to).is_none() {
+            return Ok(Vec::new());
+        }
         let mut by_file: BTreeMap<FileId, Vec<BlockId>> = BTreeMap::new();
         for block in blocks {
             by_file.entry(block.file()).or_default().push(block);
@@ -78,21 +85,37 @@ impl FileSystem {
         let mut settled = Vec::new();
         for (id, blocks) in by_file {
             let status = match self.by_id(id) {
-                Ok(status) if status.is_persisted() => None,
+                Ok(status) if status.is_persisted() => {
+                    self.workers.persisted(blocks.iter().copied());
+                    None
+                }
                 // Its writer will say who holds what, and does not know of this.
                 Ok(status) if !status.completed => continue,
                 Ok(status) => Some(status),
-                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    self.workers.free(blocks.iter().copied());
+                    None
+                }
                 Err(error) => return Err(error),
             };
             if let Some(status) = status {
                 let held =
                     |id: &BlockId| BlockStatus { locations: vec![to], ..status.block(id.index()) };
+                let known = |id: &BlockId| status.block(id.index()).locations.contains(&to);
+                if from == 0 && blocks.iter().all(known) {
+                    settled.extend(blocks);
+                    continue;
+                }
                 let blocks = blocks.iter().map(held).collect();
-                let change = Change::CommitLocation(CommitLocation { id, blocks });
+                let moved = CommitLocation { id, blocks };
+                let change = match from {
+                    0 => Change::CommitLocation(moved),
+                    from => Change::MoveLocation(MoveLocation { moved, from }),
+                };
                 match self.commit(change).await {
                     Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    // Looked at again when it is asked about again.
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
                     Err(error) => return Err(error),
                 }
             }

@@ -114,6 +114,9 @@ pub enum Change {
     PutRecord(PutRecord),
     /// Removes a record. → [`Outcome::Done`]
     DeleteRecord(RecordKey),
+    /// As `CommitLocation`, and another worker does not hold those blocks any more.
+    /// → [`Outcome::Done`]
+    MoveLocation(MoveLocation),
 }
 
 impl Change {
@@ -139,6 +142,7 @@ impl Change {
             Change::BlocksFreed(_) => "BlocksFreed",
             Change::PutRecord(_) => "PutRecord",
             Change::DeleteRecord(_) => "DeleteRecord",
+            Change::MoveLocation(_) => "MoveLocation",
         }
     }
 }
@@ -235,6 +239,15 @@ pub struct CommitLocation {
     pub id: FileId,
     /// Its blocks, and who holds them.
     pub blocks: Vec<BlockStatus>,
+}
+
+/// See [`Change::MoveLocation`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MoveLocation {
+    /// Blocks, and who holds them now.
+    pub moved: CommitLocation,
+    /// Who does not.
+    pub from: WorkerId,
 }
 
 /// See [`Change::Delete`].

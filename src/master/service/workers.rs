@@ -7,10 +7,15 @@ use crate::core::proto::grpc::block::worker_manager_master_client_service_server
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_server::WorkerManagerMasterWorkerService;
 use crate::core::proto::grpc::block::*;
 use crate::core::proto::grpc::{Command, CommandType, ManageWorkerAction, WorkerRateLimit};
+use crate::core::rpc::user_of;
 use crate::master::Master;
+use crate::master::file_system::Caller;
 use crate::master::workers::{Heartbeat, Migration, Registration};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
+
+/// What callers of several methods may not, when they may not.
+const MIGRATE: &str = "move blocks";
 
 /// Both worker services.
 #[derive(Clone)]
@@ -117,6 +122,12 @@ impl WorkerManagerMasterClientService for Workers {
         request: Request<ManageWorkerPRequest>,
     ) -> Answered<ManageWorkerPResponse> {
         self.0.check_primary()?;
+        // A worker that is told to stop says so itself, whoever it runs as.
+        if !(request.get_ref().until_restart()
+            && request.get_ref().action() == ManageWorkerAction::Isolate)
+        {
+            self.permit(&request, "change who takes part")?;
+        }
         let request = request.into_inner();
         let address = request.address.clone().unwrap_or_default();
         let place = match address.rpc_port {
@@ -146,6 +157,7 @@ impl WorkerManagerMasterClientService for Workers {
         request: Request<UpdateClusterRateLimitPRequest>,
     ) -> Answered<UpdateClusterRateLimitPResponse> {
         self.0.check_primary()?;
+        self.permit(&request, "bound what under stores are asked")?;
         let rate = request.into_inner().rate_limit();
         if !rate.is_finite() || rate < 0.0 {
             return Err(invalid_argument(format!("{rate} bytes a second is no bound")).into());
@@ -175,6 +187,7 @@ impl WorkerManagerMasterClientService for Workers {
         request: Request<StartMigrationPRequest>,
     ) -> Answered<StartMigrationPResponse> {
         self.0.check_primary()?;
+        self.permit(&request, MIGRATE)?;
         let task_id = self.0.membership.start(named(&request.into_inner().task_id))?;
         Ok(Response::new(StartMigrationPResponse {
             success: Some(true),
@@ -188,6 +201,7 @@ impl WorkerManagerMasterClientService for Workers {
         request: Request<PauseMigrationPRequest>,
     ) -> Answered<PauseMigrationPResponse> {
         self.0.check_primary()?;
+        self.permit(&request, MIGRATE)?;
         self.0.membership.pause(named(&request.into_inner().task_id))?;
         Ok(Response::new(PauseMigrationPResponse {}))
     }
@@ -197,6 +211,7 @@ impl WorkerManagerMasterClientService for Workers {
         request: Request<CancelMigrationPRequest>,
     ) -> Answered<CancelMigrationPResponse> {
         self.0.check_primary()?;
+        self.permit(&request, MIGRATE)?;
         self.0.membership.cancel(named(&request.into_inner().task_id))?;
         Ok(Response::new(CancelMigrationPResponse {}))
     }
@@ -212,9 +227,10 @@ impl WorkerManagerMasterClientService for Workers {
 
     async fn activate_warming_up_workers(
         &self,
-        _: Request<ActivateWarmingUpWorkersPRequest>,
+        request: Request<ActivateWarmingUpWorkersPRequest>,
     ) -> Answered<ActivateWarmingUpWorkersPResponse> {
         self.0.check_primary()?;
+        self.permit(&request, "change who takes part")?;
         let count = self.0.membership.activate_warming().await?;
         let activated_count = Some(count as i32);
         Ok(Response::new(ActivateWarmingUpWorkersPResponse { activated_count }))
@@ -250,6 +266,12 @@ fn progress_of(migration: &Migration) -> GetMigrationProgressPResponse {
 }
 
 impl Workers {
+    /// Only who looks after the cluster may.
+    fn permit<T>(&self, request: &Request<T>, what: &str) -> crate::core::error::Result<()> {
+        let caller = Caller { user: user_of(request), operation: None };
+        self.0.files.permit_superuser(&caller, what)
+    }
+
     fn listed(&self, workers: &[WorkerInfo]) -> Answered<GetWorkerInfoListPResponse> {
         Ok(Response::new(GetWorkerInfoListPResponse {
             worker_infos: workers.iter().map(Into::into).collect(),

@@ -7,7 +7,7 @@ use crate::core::error::{
     Error, ErrorKind, already_exists, failed_precondition, invalid_argument, not_found,
 };
 use crate::core::model::{
-    BlockStatus, FileId, FsPath, PersistenceState,
+    BlockStatus, FileId, FsPath, PersistenceState, WorkerId,
     block::{MAX_BLOCKS, block_count},
 };
 use crate::master::inode::keys::{self, Section};
@@ -198,7 +198,7 @@ pub(super) fn complete_file(
     file.length = complete.length;
     file.completed = true;
     file.ufs_version = complete.ufs_version.clone();
-    add_locations(tx, &mut inode, &complete.blocks)?;
+    add_locations(tx, &mut inode, &complete.blocks, None)?;
     add_xattrs(&mut inode, &complete.xattrs);
     inode.modified_ms = tx.now_ms();
     inode.changed_ms = tx.now_ms();
@@ -218,6 +218,7 @@ fn is_directory(path: &FsPath) -> Error {
 pub(super) fn commit_location(
     tx: &mut Transaction,
     commit: &CommitLocation,
+    from: Option<WorkerId>,
 ) -> Result<Outcome, Stop> {
     let found = tx.find(commit.id)?;
     let (path, node) =
@@ -230,7 +231,7 @@ pub(super) fn commit_location(
         // The report of a worker that came late: the bytes are safe elsewhere by now.
         return Ok(Outcome::Done);
     }
-    add_locations(tx, &mut inode, &commit.blocks)?;
+    add_locations(tx, &mut inode, &commit.blocks, from)?;
     if inode.persistence == PersistenceState::Lost
         && tx.prefix(&Section::Locations.of(inode.id))?.len() as u64 >= inode.block_count()
     {
@@ -244,11 +245,12 @@ pub(super) fn commit_location(
     Ok(Outcome::Done)
 }
 
-/// Records who holds blocks of `inode`, beside those that are known already.
+/// Records who holds blocks of `inode`, beside those that are known already, but for `from`.
 fn add_locations(
     tx: &mut Transaction,
     inode: &mut Inode,
     blocks: &[BlockStatus],
+    from: Option<WorkerId>,
 ) -> Result<(), Stop> {
     let id = inode.id;
     let Kind::File(file) = &mut inode.kind else { return Ok(()) };
@@ -259,6 +261,7 @@ fn add_locations(
         let key = keys::location(block.id);
         let mut workers = tx.rest::<Location>(&key)?.map(|known| known.workers).unwrap_or_default();
         workers.extend(block.locations.iter().filter(|w| !workers.contains(w)).collect::<Vec<_>>());
+        workers.retain(|worker| Some(*worker) != from);
         let location = Location { offset: block.offset, length: block.length, workers };
         tx.set_rest(key, &location);
         file.located = true;

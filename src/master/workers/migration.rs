@@ -82,6 +82,12 @@ impl Migration {
         }
     }
 
+    /// Goes on after a pause, which does not count as getting nowhere.
+    pub fn resume(&mut self) {
+        self.phase = Phase::Running;
+        self.moved = Instant::now();
+    }
+
     /// Whether it is under way.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Running | Phase::Paused)

@@ -337,7 +337,8 @@ impl Registry {
             loop {
                 changes.borrow_and_update();
                 let live = self.live();
-                if !live.is_empty() || changes.changed().await.is_err() {
+                let usable = live.iter().any(WorkerInfo::is_on_ring);
+                if usable || changes.changed().await.is_err() {
                     return live;
                 }
             }

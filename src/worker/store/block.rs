@@ -40,6 +40,8 @@ pub struct Block {
     place: RwLock<Place>,
     /// The file, as long as somebody uses it: a store has more blocks than a process descriptors.
     open: Mutex<Weak<File>>,
+    /// Held while the page table is written.
+    table_turn: Mutex<()>,
 }
 
 /// Which files are a block's.
@@ -94,6 +96,7 @@ impl Block {
             holders: AtomicU64::new(0),
             place: RwLock::new(Place { site: parts.site, space: Some(parts.space) }),
             open: Mutex::default(),
+            table_turn: Mutex::default(),
         }
     }
 
@@ -204,7 +207,9 @@ impl Block {
         if let Some(file) = open.upgrade() {
             return Ok(file);
         }
-        let file = Arc::new(self.open_anew()?);
+        // Pages of one that is not whole are written by whatever is open.
+        let writes = !self.is_whole();
+        let file = Arc::new(self.open_for(File::options().read(true).write(writes))?);
         *open = Arc::downgrade(&file);
         Ok(file)
     }
@@ -214,12 +219,16 @@ impl Block {
     /// # Errors
     /// As [`Block::open`].
     pub fn open_anew(&self) -> Result<File> {
+        self.open_for(File::options().read(true))
+    }
+
+    fn open_for(&self, how: &std::fs::OpenOptions) -> Result<File> {
         let mut path = self.path();
-        let mut opened = File::open(&path);
+        let mut opened = how.open(&path);
         // It may have moved between the two.
         while opened.is_err() && path != self.path() {
             path = self.path();
-            opened = File::open(&path);
+            opened = how.open(&path);
         }
         let damaged = |why: String| data_loss(format!("block {}: {why}", self.id()));
         let file = opened.map_err(|e| match e.kind() {
@@ -374,6 +383,11 @@ impl Block {
         }
     }
 
+    /// Whether no page is there.
+    pub fn is_empty(&self) -> bool {
+        self.bytes_held() == 0
+    }
+
     /// Gives back what was grown by for bytes that did not get written.
     pub(super) fn shrink(&self, less: u64) {
         if let Some(space) = self.place.write().space.as_mut() {
@@ -439,6 +453,8 @@ impl Block {
     }
 
     fn write_table_of(&self, pages: &PageTable) -> Result<()> {
+        // Two that come at once would write one file, and the second rename would find none.
+        let _turn = self.table_turn.lock();
         let path = self.place.read().site.table_path();
         let bytes = self.encode(pages, self.is_unpersisted());
         write_beside(&path, &bytes).with_context(|| path.display().to_string())

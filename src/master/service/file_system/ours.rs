@@ -104,7 +104,7 @@ impl v1::file_system_server::FileSystem for Files {
             return Err(invalid_argument(format!("tell of at most {MOST_FILES} blocks")).into());
         }
         let ids = moved.block_ids.into_iter().map(BlockId);
-        let block_ids = files.moved_blocks(ids, moved.to).await?;
+        let block_ids = files.moved_blocks(ids, moved.to, moved.from).await?;
         let block_ids = block_ids.into_iter().map(|id| id.0).collect();
         Ok(Response::new(v1::MovedBlocksResponse { block_ids }))
     }

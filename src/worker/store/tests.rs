@@ -319,6 +319,24 @@ fn a_hot_block_moves_up_at_the_cost_of_colder_ones() {
 }
 
 #[test]
+fn the_only_copy_stays_on_its_disk_however_hot_it_is() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    (1..=9).for_each(|id| drop(fill(&store, id, &data(1000, id as u8))));
+    write(&store, 20, &data(3000, 20));
+    let (mem, ssd) = (temp.path().join("mem"), temp.path().join("ssd"));
+    assert!(in_dir(&store, 20, &ssd), "it did not fit above");
+    let read_often = || (0..4).for_each(|_| drop(store.get_whole(BlockId(20)).unwrap()));
+    read_often();
+    store.tend();
+    assert!(in_dir(&store, 20, &ssd), "memory is emptied by a power cut");
+    store.set_persisted(BlockId(20));
+    read_often();
+    store.tend();
+    assert!(in_dir(&store, 20, &mem));
+}
+
+#[test]
 fn of_two_equal_copies_that_a_broken_move_left_the_faster_one_stays() {
     let temp = tempfile::tempdir().unwrap();
     let store = two_tiers(temp.path());

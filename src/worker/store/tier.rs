@@ -212,7 +212,10 @@ impl BlockStore {
         if tier == 0 {
             return;
         }
-        let upper = self.serving().filter(|dir| dir.tier() + 1 == tier).cloned().collect();
+        // The only copy does not leave a disk for memory, which a power cut empties.
+        let needs_disk = block.is_unpersisted() && !block.dir().is_memory();
+        let is_above = |dir: &&Arc<Dir>| dir.tier() + 1 == tier && !(needs_disk && dir.is_memory());
+        let upper = self.serving().filter(is_above).cloned().collect();
         let Some(to) = self.choose(upper, block.length()).into_iter().next() else { return };
         if !self.displace(&to, block.length(), self.moves.heat(&block)) {
             return;

@@ -337,6 +337,18 @@ fn the_only_copy_stays_on_its_disk_however_hot_it_is() {
 }
 
 #[test]
+fn a_block_does_not_move_into_a_directory_that_was_lost_meanwhile() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    let block = fill(&store, 1, &data(2500, 1));
+    let ssd = store.dirs[1].clone();
+    let copy = Site { dir: ssd.clone(), ..block.site() };
+    ssd.lose("its disk fails".into());
+    assert!(!store.switch(&block, copy, Space::of(&ssd, 2500), false));
+    assert_eq!((read(&block).unwrap(), ssd.used()), (data(2500, 1), 0));
+}
+
+#[test]
 fn of_two_equal_copies_that_a_broken_move_left_the_faster_one_stays() {
     let temp = tempfile::tempdir().unwrap();
     let store = two_tiers(temp.path());

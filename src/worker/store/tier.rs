@@ -307,10 +307,19 @@ impl BlockStore {
     }
 
     /// Makes the copy the block's file, and removes the one before.
-    fn switch(&self, block: &Arc<Block>, to: Site, space: Space, only_copy: bool) -> bool {
+    pub(super) fn switch(
+        &self,
+        block: &Arc<Block>,
+        to: Site,
+        space: Space,
+        only_copy: bool,
+    ) -> bool {
         let id = block.id();
         let blocks = self.blocks.read();
         let current = blocks.get(&id).is_some_and(|current| Arc::ptr_eq(current, block));
+        // A directory is lost before its blocks are forgotten under the table's lock: it is either
+        // seen here, or finds the block there.
+        let current = current && !to.dir.is_lost();
         let switched = if current { block.move_to(to.clone(), space) } else { Err(to.clone()) };
         let (useless, moved) = match switched {
             Ok(from) => {

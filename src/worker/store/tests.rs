@@ -349,6 +349,25 @@ fn a_block_does_not_move_into_a_directory_that_was_lost_meanwhile() {
 }
 
 #[test]
+fn a_written_block_that_moved_after_it_was_persisted_is_no_only_copy_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    let block = write(&store, 1, &data(1000, 1));
+    store.set_persisted(BlockId(1));
+    (2..=9).for_each(|id| drop(fill(&store, id, &data(1000, id as u8))));
+    fill(&store, 10, &data(900, 10));
+    store.tend();
+    assert!(in_dir(&store, 1, &temp.path().join("ssd")), "the coldest");
+    // As a power cut can leave it: neither file was synced.
+    std::fs::remove_file(block.site().table_path()).unwrap();
+    std::fs::File::options().write(true).open(block.path()).unwrap().set_len(0).unwrap();
+    drop((block, store));
+    let store = two_tiers(temp.path());
+    assert!(store.peek(BlockId(1)).is_none(), "it can be had again");
+    assert_eq!(store.usage().unpersisted, 0);
+}
+
+#[test]
 fn of_two_equal_copies_that_a_broken_move_left_the_faster_one_stays() {
     let temp = tempfile::tempdir().unwrap();
     let store = two_tiers(temp.path());

@@ -8,7 +8,7 @@
 //! Moves run in the background, at a bounded rate, by one duty that calls [`BlockStore::tend`].
 
 use super::block::{Block, Site};
-use super::dir::Dir;
+use super::dir::{Dir, Origin};
 use super::evict::{Next, above, is_in_use};
 use super::space::Space;
 use super::writing::sync_folder;
@@ -256,9 +256,10 @@ impl BlockStore {
         if !self.make_room(to, length, Some(id), |limit| Ok(space.grow(length, limit)))? {
             return Ok(false);
         }
-        let origin = block.site().origin;
-        let site = Site { dir: to.clone(), origin, name: self.next_name(id) };
         let only_copy = block.is_unpersisted();
+        // What is not synced must not be taken for the only copy when it is found after a power cut.
+        let origin = if only_copy { block.site().origin } else { Origin::Filled };
+        let site = Site { dir: to.clone(), origin, name: self.next_name(id) };
         let copied = self.copy(block, &site, only_copy);
         if let Err(error) = copied {
             std::fs::remove_file(to.tmp_path(site.name)).ok();

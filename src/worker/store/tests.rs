@@ -301,6 +301,22 @@ fn the_only_copies_move_down_when_nothing_else_can_make_room() {
 }
 
 #[test]
+fn a_damaged_only_copy_does_not_keep_the_others_from_moving_down() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = two_tiers(temp.path());
+    (1..=8).for_each(|id| drop(write(&store, id, &data(1200, id as u8))));
+    for id in 1..=6 {
+        let path = store.peek(BlockId(id)).unwrap().path();
+        std::fs::write(path, data(1200, 99)).unwrap();
+    }
+    store.tend();
+    let ssd = temp.path().join("ssd");
+    let moved: Vec<i64> = (1..=8).filter(|&id| in_dir(&store, id, &ssd)).collect();
+    assert_eq!(moved, [7, 8]);
+    assert_eq!(store.usage().unpersisted, 8 * 1200);
+}
+
+#[test]
 fn a_hot_block_moves_up_at_the_cost_of_colder_ones() {
     let temp = tempfile::tempdir().unwrap();
     let store = two_tiers(temp.path());

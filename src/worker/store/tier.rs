@@ -167,13 +167,16 @@ impl BlockStore {
                 continue;
             }
             match self.move_down(&block) {
-                Ok(true) => self.moves.moved_down.inc(),
+                Ok(true) => drop(self.moves.moved_down.inc()),
                 Ok(false) => return,
                 Err(error) => {
                     tracing::warn!(block = %block.id(), %error, "not moved to the next tier");
-                    return;
+                    // A damaged one says nothing of the others.
+                    if error.kind() != ErrorKind::DataLoss {
+                        return;
+                    }
                 }
-            };
+            }
         }
     }
 

@@ -116,6 +116,8 @@ pub struct Dir {
     lost: Mutex<Option<String>>,
     /// Locked as long as we live; none where the directory could never be opened.
     lock: Mutex<Option<File>>,
+    /// Held by whoever probes it: probes share a file.
+    probing: Mutex<()>,
 }
 
 impl Dir {
@@ -150,6 +152,7 @@ impl Dir {
             leases: AtomicBool::new(false),
             lost: Mutex::new(Some(why)),
             lock: Mutex::new(None),
+            probing: Mutex::default(),
         }
     }
 
@@ -175,16 +178,13 @@ impl Dir {
     }
 
     /// Whether its disk works: it is the one we locked, takes a few bytes and gives them back. A
-    /// full one works.
+    /// full one works, and so does one that the process has no descriptor left to ask.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn probe(&self) -> Result<()> {
-        let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
-        let locked = self.lock.lock().as_ref().map(File::metadata).transpose()?;
-        let path = self.root().join("lock");
-        let there = std::fs::metadata(&path).with_context(|| path.display().to_string())?;
-        if locked.is_none_or(|locked| identity(locked) != identity(there)) {
+        let _one_at_a_time = self.probing.lock();
+        if !self.is_as_locked()? {
             return Err(unavailable("another file system is there than was, or none"));
         }
         let path = self.root().join("tmp").join("probe");
@@ -200,8 +200,21 @@ impl Dir {
         match result {
             Ok(true) => Ok(()),
             Ok(false) => Err(unavailable("what is written is not what is read")),
-            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => Ok(()),
+            Err(error) if !is_of_disk(&error) => Ok(()),
             Err(error) => Err(Error::from(error).context(path.display())),
+        }
+    }
+
+    /// Whether the lock that is there is the one we have, as far as can be told.
+    fn is_as_locked(&self) -> Result<bool> {
+        let lock = self.lock.lock();
+        let Some(lock) = lock.as_ref() else { return Ok(false) };
+        let path = self.root().join("lock");
+        let identity = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let same = || Ok(identity(lock.metadata()?) == identity(std::fs::metadata(&path)?));
+        match same() {
+            Err(error) if !is_of_disk(&error) => Ok(true),
+            same => same.with_context(|| path.display().to_string()),
         }
     }
 
@@ -375,6 +388,15 @@ impl Dir {
     }
 }
 
+/// Whether an error tells of a disk that does not work: not of one that is full, nor of a process
+/// that is short of memory or descriptors.
+fn is_of_disk(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    let is_full = matches!(error.kind(), StorageFull | QuotaExceeded);
+    let is_short = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
+    !is_full && !is_short
+}
+
 fn unusable(root: &Path) -> String {
     format!("{} cannot hold blocks: make it writable or change goosefs.worker.dirs", root.display())
 }
@@ -454,6 +476,27 @@ mod tests {
         for other in ["lock", "7", "7-", "x-1", ".pages"] {
             assert_eq!(Name::parse(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn probes_at_the_same_time_find_a_disk_that_works() {
+        let temp = tempfile::tempdir().unwrap();
+        let config = config(temp.path(), StoreQuota::Bytes(ByteSize(1000)));
+        let dir = Dir::open(&config, 0, Default::default()).unwrap();
+        let probe = || (0..100).try_for_each(|_| dir.probe());
+        std::thread::scope(|scope| {
+            let probing: Vec<_> = (0..4).map(|_| scope.spawn(probe)).collect();
+            probing.into_iter().for_each(|thread| thread.join().unwrap().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_full_disk_and_a_process_without_descriptors_are_no_failed_disk() {
+        let is_of_disk = |code| is_of_disk(&std::io::Error::from_raw_os_error(code));
+        for code in [libc::ENOSPC, libc::EDQUOT, libc::EMFILE, libc::ENFILE, libc::ENOMEM] {
+            assert!(!is_of_disk(code), "{code}");
+        }
+        assert!([libc::EIO, libc::EROFS, libc::ENOENT].into_iter().all(is_of_disk));
     }
 
     #[test]

@@ -316,10 +316,27 @@ fn ends_fill(kind: ErrorKind) -> bool {
 impl Drop for Fill {
     fn drop(&mut self) {
         let mut fills = self.shared.fills.lock();
-        if fills.get(&self.block.id()).is_some_and(|fill| fill.strong_count() == 0) {
-            fills.remove(&self.block.id());
-            self.block.set_filling(false);
+        if fills.get(&self.block.id()).is_none_or(|fill| fill.strong_count() > 0) {
+            return;
         }
+        fills.remove(&self.block.id());
+        self.block.set_filling(false);
+        // Under the lock: the next fill begins another block.
+        let is_out = self.shared.store.take_out_empty(&self.block);
+        drop(fills);
+        if is_out {
+            discard_behind(self.shared.store.clone(), self.block.clone());
+        }
+    }
+}
+
+/// Removes a block that is in no table any more, away from the runtime's threads.
+fn discard_behind(store: Arc<BlockStore>, block: Arc<Block>) {
+    let discard = move || store.discard(&block);
+    match tokio::runtime::Handle::try_current() {
+        // What a runtime that stops leaves of it, the next start removes.
+        Ok(runtime) => drop(runtime.spawn_blocking(discard)),
+        Err(_) => discard(),
     }
 }
 

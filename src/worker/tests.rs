@@ -204,6 +204,21 @@ async fn a_block_larger_than_the_store_is_read_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_fill_of_which_nothing_came_leaves_no_block() {
+    let rig = Rig::start("SSD").await;
+    let options = rig.file("a", &data(BLOCK, 1));
+    let (store, filler) = (&rig.parts.reads.store, &rig.parts.reads.filler);
+    let wanted = rig.parts.mounts.locate(id(1), &options).await.unwrap();
+    let fill = filler.open(&wanted).await.unwrap();
+    assert!(store.peek(id(1)).is_some());
+    drop(fill);
+    assert!(store.peek(id(1)).is_none());
+    filler.fill(&wanted, &Default::default(), |_| {}).await.unwrap();
+    drop(filler.open(&wanted).await.unwrap());
+    assert!(store.get_whole(id(1)).is_some(), "what came stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_version_is_an_error_and_never_mixed() {
     let rig = Rig::start("MEM").await;
     let old = data(BLOCK, 4);

@@ -17,6 +17,16 @@ impl BlockStore {
         }
     }
 
+    /// Takes a block out of the table of which no page is there: it is in no order, so it would never
+    /// go. Says whether it did; [`BlockStore::discard`] removes what there is of its file.
+    pub fn take_out_empty(&self, block: &Arc<Block>) -> bool {
+        let is_empty = block.bytes_held() == 0 && !block.is_whole() && !block.is_removed();
+        if is_empty {
+            self.take_out(block);
+        }
+        is_empty
+    }
+
     pub(super) fn dispose(&self, block: &Block) -> bool {
         let removed = block.remove();
         if removed && block.is_unpersisted() {

@@ -113,7 +113,7 @@ impl Membership {
         let _turn = self.inner.changing.lock().await;
         let (id, start_ms) = (registration.id, registration.start_ms);
         let before = self.record(id)?;
-        let mut record = before.clone().unwrap_or_default();
+        let mut record = before.unwrap_or_default();
         if record.standing() == WorkerStanding::Drained && record.drained_start_ms != start_ms {
             record.standing = WorkerStanding::WarmingUp as i32;
         }

@@ -271,7 +271,7 @@ impl Inner {
         let channel = self.peers.channel(&worker.address).await?;
         let block_ids = blocks.iter().map(|id| id.0).collect();
         let mut client = BlockWorkerClient::new(channel);
-        let asked = client.check_blocks(CheckBlocksRequest { block_ids, ..Default::default() });
+        let asked = client.check_blocks(CheckBlocksRequest { block_ids });
         let answer = tokio::time::timeout(ANSWER, asked).await;
         let answer = answer.map_err(|_| unavailable("another worker does not answer"))?;
         match answer {

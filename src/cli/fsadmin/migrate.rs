@@ -76,7 +76,7 @@ pub(super) async fn report(session: &mut Session) -> Result<()> {
 }
 
 fn sums(migration: &GetMigrationProgressPResponse) -> MigrationProgressReport {
-    let progress = migration.worker_progress.iter().filter_map(|w| w.progress.as_ref());
+    let mut progress = migration.worker_progress.iter().filter_map(|w| w.progress.as_ref());
     MigrationProgressReport {
         task_id: migration.task_id.clone(),
         total_blocks: migration.total_blocks,
@@ -85,7 +85,7 @@ fn sums(migration: &GetMigrationProgressPResponse) -> MigrationProgressReport {
         skipped_blocks: migration.skipped_blocks,
         total_bytes: migration.total_bytes,
         migrated_bytes: migration.migrated_bytes,
-        completed: Some(progress.fold(true, |all, one| all && one.completed())),
+        completed: Some(progress.all(MigrationProgressReport::completed)),
     }
 }
 

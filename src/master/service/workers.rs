@@ -324,7 +324,6 @@ impl WorkerManagerMasterWorkerService for Workers {
             ring_version: Some(self.0.workers.ring().fingerprint()),
             refuse_writes: Some(drained || state == Some(WorkerState::Draining)),
             drained: Some(drained),
-            ..Default::default()
         }))
     }
 

@@ -221,7 +221,10 @@ impl FileSystem {
     }
 
     /// What the store has at `path`.
-    async fn ask(&self, path: &FsPath) -> Result<Option<UfsStatus>> {
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(in crate::master) async fn ask(&self, path: &FsPath) -> Result<Option<UfsStatus>> {
         let Resolved { mount, .. } = self.resolve(path)?;
         let ufs = self.stores.of(&mount)?;
         let relative = path.relative_to(&mount.path).unwrap_or_default();

@@ -56,6 +56,9 @@ fn a_tree_is_copied_to_another_store_with_what_it_has() {
 
     cluster.ok(&["fs", "distributedCp", "/data/big", "/other"]);
     assert_eq!(fs::read(other.join("big")).unwrap().len(), 2 << 20);
+    let itself = cluster.fails(&["fs", "distributedCp", "--overwrite", "/data/only", "/data"]);
+    assert!(itself.contains("copied to itself"), "{itself}");
+    assert!(cluster.ok(&["fs", "ls", "/data/only"]).contains("/data/only"));
     let into = cluster.fails(&["fs", "distributedCp", "/data", "/data/a/x"]);
     assert!(into.contains("one holds the other"), "{into}");
     assert!(cluster.fails(&["fs", "distributedCp", "/nope", "/x"]).contains("/nope"));

@@ -9,16 +9,18 @@
 use super::Jobs;
 use super::progress::Progress;
 use super::run::{Chosen, Run};
-use crate::core::error::{Error, ErrorKind, Result, already_exists, failed_precondition};
+use crate::core::error::{
+    Error, ErrorKind, Result, already_exists, failed_precondition, invalid_argument,
+};
 use crate::core::model::{FileId, FsPath, Status, WorkerId, WriteType};
 use crate::core::proto::v1;
 use crate::core::proto::v1::task::Kind;
-use crate::master::file_system::{Caller, NewDirectory, Removal};
+use crate::master::file_system::{Caller, FileSystem, NewDirectory, Removal};
 use crate::master::sync::Freshness;
 use crate::ufs::UfsStatus;
 use futures::StreamExt;
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Files in one task.
 const MOST_FILES: usize = 256;
@@ -30,6 +32,8 @@ const FINISHING: usize = 32;
 const CANDIDATES: usize = 2;
 /// Children of a source directory looked at at a time.
 const PAGE: usize = 1_000;
+/// Time enough for the clock to move on.
+const A_MOMENT: Duration = Duration::from_millis(2);
 
 /// Copies everything below the source, and removes its empty directories after a move.
 pub(super) async fn run(run: &Run, job: &v1::CopyJob) -> Result<()> {
@@ -79,6 +83,9 @@ impl<'a> Copy<'a> {
             if there.is_some_and(|there| there.folder) {
                 to = to.join(from.name())?;
             }
+        }
+        if to == from {
+            return Err(invalid_argument(format!("{from} would be copied to itself")));
         }
         Ok(Copy {
             run,
@@ -216,14 +223,13 @@ impl<'a> Copy<'a> {
         Ok(())
     }
 
-    /// The version at `to` that the copy replaces, empty where nothing is there; none when the copy
-    /// is there already.
-    async fn replaced(&self, status: &Status, to: &FsPath) -> Result<Option<String>> {
+    /// What the copy replaces at `to`; none when the copy is there already.
+    async fn replaced(&self, status: &Status, to: &FsPath) -> Result<Option<Replaced>> {
         let v1::CopyJob { r#move: moves, overwrite, force, .. } = *self.job;
         // The listing of its directory is from this run, but the top has none.
         let freshness = if self.top_is_folder { Freshness::Known } else { Freshness::Within(0) };
         let Some(there) = self.run.files().find(to, freshness).await? else {
-            return Ok(Some(String::new()));
+            return Ok(Some(Replaced::default()));
         };
         let alike = there.length == status.length && there.modified_ms >= status.modified_ms;
         let alike = alike && there.is_persisted() && there.completed && !there.folder;
@@ -232,17 +238,16 @@ impl<'a> Copy<'a> {
         }
         // A source that is to go has its copy compared or written anew, whatever it looks like.
         if !there.folder && there.is_persisted() && (overwrite || alike) {
-            return Ok(Some(if overwrite || force { there.ufs_version } else { String::new() }));
+            let version = if overwrite || force { there.ufs_version } else { String::new() };
+            return Ok(Some(Replaced { version, only_here: 0 }));
         }
         if overwrite && !there.folder && there.completed {
-            let only = Removal { only: Some(there.id), ..Default::default() };
-            self.run.files().remove(&self.caller, to, only).await?;
-            return Ok(Some(String::new()));
+            return Ok(Some(Replaced { version: String::new(), only_here: there.id.0 }));
         }
         Err(in_the_way(to))
     }
 
-    fn file(&self, status: &Status, to: &FsPath, replaced: String) -> Result<v1::CopyFile> {
+    fn file(&self, status: &Status, to: &FsPath, replaced: Replaced) -> Result<v1::CopyFile> {
         let files = self.run.files();
         let target = files.resolve(to)?;
         let all = files.is_superuser(&self.caller);
@@ -258,7 +263,8 @@ impl<'a> Copy<'a> {
             blocks: self.run.jobs.inner.persister.blocks(status, CANDIDATES),
             to_ufs_path: target.ufs_path,
             to_mount_id: target.mount.id,
-            to_version: replaced,
+            to_version: replaced.version,
+            replaced_id: replaced.only_here,
             owner,
             group,
             mode: status.mode,
@@ -321,6 +327,15 @@ impl<'a> Copy<'a> {
     }
 }
 
+/// What a copy takes the place of.
+#[derive(Default)]
+struct Replaced {
+    /// Its version in the store; empty where the store has nothing.
+    version: String,
+    /// The id of a file in the cache only, which stays until the copy is written; 0 for none.
+    only_here: i64,
+}
+
 fn in_the_way(to: &FsPath) -> Error {
     already_exists(format!("{to} is there already and differs: --overwrite replaces files"))
 }
@@ -361,19 +376,16 @@ pub(super) async fn finish(
     run: u64,
     copied: Vec<(v1::CopyFile, v1::CopiedFile)>,
 ) {
-    let moves = {
+    let (caller, moves) = {
         let desk = jobs.inner.desk.lock();
         let Some(entry) = desk.jobs.get(&job).filter(|entry| entry.run == run) else { return };
-        let spec = entry.spec.clone();
-        match &spec.kind {
-            super::Kind::Copy(copy) => copy.r#move.then(|| spec.caller()),
-            _ => return,
-        }
+        let super::Kind::Copy(copy) = &entry.spec.kind else { return };
+        (entry.spec.caller(), copy.r#move)
     };
-    let moves = &moves;
+    let caller = &caller;
     futures::stream::iter(copied)
         .for_each_concurrent(FINISHING, |(file, copied)| async move {
-            let result = finish_one(jobs, moves.as_ref(), &file, &copied).await;
+            let result = finish_one(jobs, caller, moves, &file, &copied).await;
             jobs.note(job, run, |progress| match result {
                 Ok(()) => progress.part_done(FileId(file.file_id), file.length as u64, false),
                 Err(error) => {
@@ -387,7 +399,8 @@ pub(super) async fn finish(
 
 async fn finish_one(
     jobs: &Jobs,
-    moves: Option<&Caller>,
+    caller: &Caller,
+    moves: bool,
     file: &v1::CopyFile,
     copied: &v1::CopiedFile,
 ) -> Result<()> {
@@ -404,6 +417,7 @@ async fn finish_one(
         group: Some(file.group.clone()),
         mode: Some(file.mode),
     };
+    make_way(files, caller, file, &to).await?;
     {
         // Neither deleted nor renamed while it is taken in.
         let _shared = files.locks.shared(&to).await?;
@@ -414,15 +428,56 @@ async fn finish_one(
             )));
         }
     }
-    let Some(caller) = moves else { return Ok(()) };
-    let source = files.find(&from, Freshness::Within(0)).await?;
-    if source.is_none_or(|source| source.id.0 != file.file_id) {
+    if !moves {
+        return Ok(());
+    }
+    if !is_still_there(files, file, &from).await? {
         return Err(failed_precondition(format!(
             "it changed since it was copied to {to}: the source stays, move it again"
         )));
     }
     let only = Removal { only: Some(FileId(file.file_id)), ..Default::default() };
     files.remove(caller, &from, only).await
+}
+
+/// Removes what is in the cache only where a copy has been written, unless it is another file by
+/// now, or has come into the store itself.
+async fn make_way(
+    files: &FileSystem,
+    caller: &Caller,
+    file: &v1::CopyFile,
+    to: &FsPath,
+) -> Result<()> {
+    let id = FileId(file.replaced_id);
+    if id.0 == 0 || files.peek(to)?.is_none_or(|there| there.id != id || there.is_persisted()) {
+        return Ok(());
+    }
+    let only = Removal { only: Some(id), here_only: true, ..Default::default() };
+    match files.remove(caller, to, only).await {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // What is said of the store is believed only if it is younger than the removal.
+    tokio::time::sleep(A_MOMENT).await;
+    Ok(())
+}
+
+/// Whether the source of a copy is what was copied still. The store itself has to say so: the tree
+/// answers with what it knows when the store does not answer.
+async fn is_still_there(files: &FileSystem, file: &v1::CopyFile, from: &FsPath) -> Result<bool> {
+    if file.persisted && !is_version_copied(file, files.ask(from).await?.as_ref()) {
+        // The tree follows, so that it can be moved again as it is now.
+        files.find(from, Freshness::Within(0)).await?;
+        return Ok(false);
+    }
+    let freshness = if file.persisted { Freshness::Known } else { Freshness::Within(0) };
+    let source = files.find(from, freshness).await?;
+    Ok(source.is_some_and(|source| source.id.0 == file.file_id))
+}
+
+fn is_version_copied(file: &v1::CopyFile, now: Option<&UfsStatus>) -> bool {
+    let same = |now: &UfsStatus| file.version.is_empty() || now.version == file.version;
+    now.is_some_and(|now| !now.folder && now.length == file.length as u64 && same(now))
 }
 
 /// Has the files of a task whose worker is gone copied by others.
@@ -443,5 +498,24 @@ pub(super) fn place_again(jobs: &Jobs, job: i64, task: v1::CopyTask, attempts: u
     for (worker, files) in shares {
         let task = v1::CopyTask { files, verify: task.verify };
         jobs.place(worker, job, Kind::Copy(task), attempts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_goes_only_if_its_store_has_the_version_that_was_copied() {
+        let file = v1::CopyFile { length: 5, version: "v1".into(), ..Default::default() };
+        let now = UfsStatus { length: 5, version: "v1".into(), ..Default::default() };
+        assert!(is_version_copied(&file, Some(&now)));
+        assert!(!is_version_copied(&file, None));
+        let newer = UfsStatus { version: "v2".into(), ..now.clone() };
+        assert!(!is_version_copied(&file, Some(&newer)));
+        let unversioned = v1::CopyFile { version: String::new(), ..file };
+        assert!(is_version_copied(&unversioned, Some(&newer)));
+        let longer = UfsStatus { length: 6, ..now };
+        assert!(!is_version_copied(&unversioned, Some(&longer)));
     }
 }

@@ -57,13 +57,8 @@ impl Tasks {
             false => None,
         };
         let (to, path) = mounts.open(file.to_mount_id, &file.to_ufs_path).await?;
-        let there = match to.status(&path).await {
-            Ok(status) => Some(status),
-            Err(error) if error.kind() == ErrorKind::NotFound => None,
-            Err(error) => return Err(error.context(format!("looking for {}", file.to_ufs_path))),
-        };
-        let expected = there.as_ref().map_or("", |there| there.version.as_str());
-        if expected != file.to_version {
+        let there = at_target(file, &to, &path).await?;
+        if !is_expected(file, there.as_ref()) {
             return self.take_as_copy(file, source.as_ref(), there, &to, &path, pace).await;
         }
         let attributes = Attributes {
@@ -77,14 +72,25 @@ impl Tasks {
         self.feed(file, source.as_ref(), &mut writer).await?;
         let (inner, sum) = (writer.inner.take(), writer.sum);
         let inner = inner.ok_or_else(|| internal("a writer that was taken"))?;
+        // That may have taken long, and somebody else may have written there.
+        let there = at_target(file, &to, &path).await?;
+        if !is_expected(file, there.as_ref()) {
+            drop(inner);
+            return self.take_as_copy(file, source.as_ref(), there, &to, &path, pace).await;
+        }
         let status = inner.close().await.map_err(writing)?;
         if verify {
             let found = sum_of(&to, &path, &status, pace).await?;
             if found != sum || status.length != file.length as u64 {
-                to.delete(&path).await.ok();
+                let there = at_target(file, &to, &path).await?;
+                let own = there.is_some_and(|there| there.version == status.version);
+                if own {
+                    to.delete(&path).await.ok();
+                }
                 return Err(data_loss(format!(
-                    "{} came out with other bytes than were written; it was removed",
-                    file.to_ufs_path
+                    "{} came out with other bytes than were written; {}",
+                    file.to_ufs_path,
+                    if own { "it was removed" } else { "another is there by now" }
                 )));
             }
         }
@@ -164,6 +170,20 @@ impl Tasks {
             known.is_empty() || file.version.is_empty() || known == file.version
         })
     }
+}
+
+/// What is at the new place; none when nothing is.
+async fn at_target(file: &v1::CopyFile, to: &Ufs, path: &str) -> Result<Option<UfsStatus>> {
+    match to.status(path).await {
+        Ok(status) => Ok(Some(status)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.context(format!("looking for {}", file.to_ufs_path))),
+    }
+}
+
+/// Whether the new place has what the copy is to replace, or nothing where it replaces nothing.
+fn is_expected(file: &v1::CopyFile, there: Option<&UfsStatus>) -> bool {
+    there.map_or("", |there| there.version.as_str()) == file.to_version
 }
 
 /// Writes a part of the file as its under store has it.

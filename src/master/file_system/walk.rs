@@ -30,6 +30,8 @@ pub struct Walk {
     enters: Enters,
     /// The directory to enter next.
     next: Option<FsPath>,
+    /// What could not be read when the walk went on, to be told of first.
+    failed: Option<(FsPath, Error)>,
     /// The directories from the top to where we are.
     open: Vec<Open>,
 }
@@ -69,6 +71,7 @@ impl Walk {
             freshness: Freshness::Known,
             enters: Box::new(|_| true),
             next: None,
+            failed: None,
             open: Vec::new(),
         }
     }
@@ -87,8 +90,9 @@ impl Walk {
         Walk { freshness: Freshness::Here, ..self }
     }
 
-    /// Goes on from `position`, where a walk in order over the same path had been. Fails nowhere:
-    /// what is gone since then has nothing more to tell.
+    /// Goes on from `position`, where a walk in order over the same path had been. What is gone
+    /// since then has nothing more to tell; what cannot be read is told of as a failure by the next
+    /// step, and the walk goes on behind it.
     pub async fn resume(&mut self, position: &Position) {
         let Some(start) = self.start.clone() else { return };
         let Some(relative) = position.path.relative_to(&start) else { return };
@@ -100,12 +104,13 @@ impl Walk {
         let mut at = start;
         for name in names {
             let Ok(inner) = at.join(name) else { return };
-            if self.enter(at.clone()).await.is_err() {
+            if let Err(failure) = self.enter(at.clone()).await {
+                self.failed = Some(failure);
                 return;
             }
-            if let Some(open) = self.open.last_mut() {
-                open.listing = self.files.listing_after(&at, name);
-            }
+            // One that is gone was not entered, and the last that is open is above it.
+            let Some(open) = self.open.last_mut().filter(|open| open.path == at) else { return };
+            open.listing = self.files.listing_after(&at, name);
             at = inner;
         }
         if position.open {
@@ -117,14 +122,22 @@ impl Walk {
 
     /// Has `path`, if it is still there, told of before anything else.
     async fn tell_first(&mut self, path: FsPath) {
-        let found = self.files.find(&path, self.freshness).await.ok().flatten();
-        if let (Some(status), Some(open)) = (found, self.open.last_mut()) {
-            open.page.push_front(status);
+        match self.files.find(&path, self.freshness).await {
+            Ok(found) => {
+                if let (Some(status), Some(open)) = (found, self.open.last_mut()) {
+                    open.page.push_front(status);
+                }
+            }
+            Err(error) if is_gone(error.kind()) => {}
+            Err(error) => self.failed = Some((path, error)),
         }
     }
 
     /// The next entries; none at the end. The start itself comes first.
     pub async fn next(&mut self) -> Option<Step> {
+        if let Some(failure) = self.failed.take() {
+            return Some(Err(failure));
+        }
         if let Some(start) = self.start.take() {
             return Some(self.begin(start).await);
         }
@@ -200,8 +213,75 @@ impl Walk {
                 Ok(())
             }
             // Whoever removed it meanwhile leaves nothing to tell of.
-            Err(error) if self.in_order && error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if self.in_order && is_gone(error.kind()) => Ok(()),
             Err(error) => Err((path, error)),
         }
+    }
+}
+
+/// Whether an error says that a path is there no more: removed, or below what is a file by now.
+fn is_gone(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::NotDirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::config::Config;
+    use crate::core::runtime::{Clock, Group};
+    use crate::master::journal::entry::{Change, Entry, Initialize, Ownership};
+    use crate::master::journal::{Journal, Options};
+    use crate::master::workers::Registry;
+    use std::path::Path;
+
+    fn path(text: &str) -> FsPath {
+        FsPath::parse(text).unwrap()
+    }
+
+    /// A tree over `dir/ufs` with a file in each of four directories.
+    async fn tree(dir: &Path) -> FileSystem {
+        for name in ["a", "b", "c", "d"] {
+            std::fs::create_dir_all(dir.join("ufs").join(name)).unwrap();
+            std::fs::write(dir.join("ufs").join(name).join("x"), "x").unwrap();
+        }
+        let data = dir.join("data").display().to_string();
+        let config = Config::with(&[("goosefs.data.dir", &data)]).unwrap();
+        let options = Options { listen: None, ..Options::of(&config.master) };
+        let journal = Journal::open_with(options).await.unwrap();
+        let initialize = Initialize {
+            cluster_id: "c1".into(),
+            ownership: Ownership { owner: "ann".into(), group: "users".into(), mode: 0o755 },
+            ufs: format!("file://{}", dir.join("ufs").display()),
+            properties: Default::default(),
+        };
+        journal.commit(Entry::new(1, Change::Initialize(initialize))).await.unwrap();
+        let workers = Registry::new(Duration::from_secs(60));
+        FileSystem::new(&config, journal, workers, Clock::default(), Group::new("test"))
+    }
+
+    /// What a walk that goes on at `at` tells of; what failed with a question mark.
+    async fn rest(files: &FileSystem, at: &str) -> Vec<String> {
+        let mut walk = Walk::in_order(files.clone(), FsPath::root(), |_| true);
+        walk.resume(&Position { path: path(at), open: true }).await;
+        let mut told = Vec::new();
+        while let Some(step) = walk.next().await {
+            match step {
+                Ok(page) => told.extend(page.iter().map(|status| status.path.to_string())),
+                Err((path, _)) => told.push(format!("{path}?")),
+            }
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn a_walk_goes_on_behind_what_is_gone_and_tells_of_what_cannot_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = tree(dir.path()).await;
+        assert_eq!(rest(&files, "/b/x").await, ["/b/x", "/c", "/c/x", "/d", "/d/x"]);
+        assert_eq!(rest(&files, "/bb/y/z").await, ["/c", "/c/x", "/d", "/d/x"]);
+        // Asking for what links to itself is an error of the store.
+        std::os::unix::fs::symlink("cc", dir.path().join("ufs/cc")).unwrap();
+        assert_eq!(rest(&files, "/cc/y/z").await, ["/cc?", "/d", "/d/x"]);
+        assert_eq!(rest(&files, "/cc").await, ["/cc?", "/d", "/d/x"]);
     }
 }

@@ -116,7 +116,7 @@ impl<'a> Copy<'a> {
             run.note(|progress| progress.passed(status.path));
             return Ok(());
         }
-        run.wait_until(|progress| progress.open_files() < WINDOW).await;
+        run.keep_near(WINDOW, || self.flush()).await;
         let path = status.path.clone();
         let taken = match status {
             status if status.folder => self.take_directory(status).await,

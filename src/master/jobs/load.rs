@@ -88,6 +88,8 @@ impl<'a> Packer<'a> {
 
     /// Takes a file in, and places the tasks that are full with it.
     async fn add(&mut self, status: Status) -> Result<()> {
+        let run = self.run;
+        run.keep_near(usize::MAX, || self.flush()).await;
         let shares = self.shares(&status).await?;
         if let Err(cause) = self.fit.take(self.run, &shares) {
             self.run.note(|progress| {

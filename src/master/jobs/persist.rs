@@ -266,7 +266,7 @@ pub(super) async fn run(run: &Run, _: &v1::PersistJob) -> Result<()> {
             }
             Err((path, error)) => run.note(|p| p.unreadable(&path, &error.to_string())),
         }
-        while open.len() > WINDOW {
+        while open.len() > WINDOW || !open.is_empty() && run.is_far_ahead(usize::MAX) {
             look(run, &mut open).await?;
         }
     }

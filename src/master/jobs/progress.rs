@@ -334,6 +334,11 @@ impl Progress {
         self.files.len()
     }
 
+    /// What is remembered of the walk: all since the first file that is not settled.
+    pub fn behind(&self) -> usize {
+        self.window.len()
+    }
+
     /// Files that failed.
     pub fn failed(&self) -> i64 {
         self.job.files_failed
@@ -472,6 +477,16 @@ mod tests {
         let job = later.job();
         assert_eq!((job.files_total, job.files_done, job.files_failed), (3, 2, 1));
         assert_eq!((job.bytes_total, job.bytes_done, job.failures.len()), (30, 20, 1));
+    }
+
+    #[test]
+    fn what_is_settled_behind_an_open_file_is_remembered_until_that_is_settled() {
+        let mut progress = Progress::new(Job::default());
+        found(&mut progress, 1, 1, 10);
+        (2..50).for_each(|n| found(&mut progress, n, 0, 0));
+        assert_eq!((progress.behind(), progress.open_files()), (49, 1));
+        progress.block_done(file(1).block(0), 10, false);
+        assert_eq!((progress.behind(), progress.open_files()), (0, 0));
     }
 
     #[test]

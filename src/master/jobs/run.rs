@@ -10,6 +10,8 @@ use crate::master::file_system::{FileSystem, Position, Walk};
 use crate::master::workers::Registry;
 use std::time::Duration;
 
+/// What a walk may find behind a file that is not settled.
+const MOST_BEHIND: usize = 100_000;
 /// How often somebody who waits for a worker looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -58,6 +60,21 @@ impl Run {
             }
             changed.await;
         }
+    }
+
+    /// Waits while the walk is as far ahead as it may be: all it finds behind a file that is not
+    /// settled is remembered. `flush` places what was found and is not placed, which nobody would
+    /// settle otherwise.
+    pub async fn keep_near(&self, most_open: usize, flush: impl FnOnce()) {
+        if self.is_far_ahead(most_open) {
+            flush();
+            self.wait_until(|progress| !is_far_ahead(progress, most_open)).await;
+        }
+    }
+
+    /// Whether the walk has to wait, with up to `most_open` files under way.
+    pub fn is_far_ahead(&self, most_open: usize) -> bool {
+        self.look(|progress| is_far_ahead(progress, most_open)).unwrap_or(false)
     }
 
     /// Something of the job as it stands; none when this run is none any more.
@@ -136,6 +153,10 @@ impl Run {
     pub fn place(&self, worker: WorkerId, kind: v1::task::Kind) {
         self.jobs.place(worker, self.id, kind, 0);
     }
+}
+
+fn is_far_ahead(progress: &Progress, most_open: usize) -> bool {
+    progress.behind() >= MOST_BEHIND || progress.open_files() >= most_open
 }
 
 /// The error of work for which no worker is there.

@@ -35,9 +35,7 @@ pub(super) async fn run(run: &Run, job: &v1::VerifyJob) -> Result<()> {
             Err((path, error)) => run.note(|p| p.unreadable(&path, &error.to_string())),
         }
     }
-    for (worker, files) in packs {
-        place(run, job, worker, files);
-    }
+    flush(run, job, &mut packs);
     run.note(Progress::listed);
     Ok(())
 }
@@ -45,6 +43,7 @@ pub(super) async fn run(run: &Run, job: &v1::VerifyJob) -> Result<()> {
 type Packs = HashMap<WorkerId, Vec<v1::VerifyFile>>;
 
 async fn add(run: &Run, job: &v1::VerifyJob, packs: &mut Packs, status: Status) {
+    run.keep_near(usize::MAX, || flush(run, job, packs)).await;
     let live = run.workers().live();
     let file = v1::VerifyFile {
         file_id: status.id.0,
@@ -64,6 +63,10 @@ async fn add(run: &Run, job: &v1::VerifyJob, packs: &mut Packs, status: Status) 
             place(run, job, worker.id, files);
         }
     }
+}
+
+fn flush(run: &Run, job: &v1::VerifyJob, packs: &mut Packs) {
+    packs.drain().for_each(|(worker, files)| place(run, job, worker, files));
 }
 
 fn place(run: &Run, job: &v1::VerifyJob, worker: WorkerId, files: Vec<v1::VerifyFile>) {

@@ -32,6 +32,10 @@ const FINISHING: usize = 32;
 const CANDIDATES: usize = 2;
 /// Children of a source directory looked at at a time.
 const PAGE: usize = 1_000;
+/// How often something is tried again while a store does not answer, and the wait before the first
+/// time; each later one is twice as long.
+const TRIES: u32 = 5;
+const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Time enough for the clock to move on.
 const A_MOMENT: Duration = Duration::from_millis(2);
 
@@ -72,6 +76,8 @@ struct Copy<'a> {
     ready: Option<FsPath>,
     packs: HashMap<WorkerId, (Vec<v1::CopyFile>, u64)>,
     began: Instant,
+    /// How often in a row a store did not answer and was asked again.
+    tries: u32,
 }
 
 impl<'a> Copy<'a> {
@@ -98,6 +104,7 @@ impl<'a> Copy<'a> {
             ready: None,
             packs: HashMap::new(),
             began: Instant::now(),
+            tries: 0,
         })
     }
 
@@ -118,20 +125,46 @@ impl<'a> Copy<'a> {
         }
         run.keep_near(WINDOW, || self.flush()).await;
         let path = status.path.clone();
-        let taken = match status {
-            status if status.folder => self.take_directory(status).await,
-            status if status.is_symlink() => self.take_link(status).await,
-            status => self.take_file(status).await,
-        };
-        match taken {
-            // The master cannot go on as it is; whoever is primary next will.
-            Err(error) if error.kind() == ErrorKind::Unavailable => Err(error),
+        match self.take_patiently(status).await {
+            Err(error) if self.ends_run(&error) => Err(error),
             Err(error) => {
                 run.note(|progress| progress.unreadable(&path, &error.to_string()));
                 Ok(())
             }
             Ok(()) => Ok(()),
         }
+    }
+
+    /// The same, tried again for a while when a store does not answer; once that while is over,
+    /// each entry is tried once until one can be taken.
+    async fn take_patiently(&mut self, status: Status) -> Result<()> {
+        loop {
+            let taken = match status.clone() {
+                status if status.folder => self.take_directory(status).await,
+                status if status.is_symlink() => self.take_link(status).await,
+                status => self.take_file(status).await,
+            };
+            match taken {
+                Err(error) if error.kind() == ErrorKind::Unavailable && self.tries < TRIES => {
+                    tracing::debug!(path = %status.path, %error, "trying again");
+                    tokio::time::sleep(FIRST_WAIT * (1 << self.tries)).await;
+                    self.tries += 1;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.tries = 0;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Whether nothing else could be done either: this is not the primary any more, and whoever is
+    /// next goes on; or no worker is left.
+    fn ends_run(&self, error: &Error) -> bool {
+        let primary = self.run.files().journal.is_primary();
+        let alone = self.run.workers().ring().workers().is_empty();
+        error.kind() == ErrorKind::Unavailable && (!primary || alone)
     }
 
     async fn take_directory(&mut self, status: Status) -> Result<()> {

@@ -137,8 +137,11 @@ impl Jobs {
                     }
                 });
             }
-            Some(Kind::Verify(task)) => {
-                self.note_now(job, |progress| verify::gone(task, &placed.settled, progress));
+            Some(Kind::Verify(verify)) => {
+                let mut missed = verify.files.clone();
+                missed.retain(|file| !placed.settled.contains(&file.file_id));
+                let cause = "a worker ended the task without it: verify it again";
+                self.note_now(job, |progress| verify::unread(&missed, cause, progress));
             }
             Some(Kind::Drop(_)) | None => {}
         }
@@ -163,8 +166,18 @@ impl Jobs {
                     self.note_now(job, |progress| progress.under_way(placed.task.id, 0));
                     copy::place_again(self, job, copy, attempts);
                 }
-                Some(Kind::Verify(task)) => {
-                    self.note_now(job, |progress| verify::gone(&task, &placed.settled, progress));
+                Some(Kind::Verify(mut verify)) => {
+                    verify.files.retain(|file| !placed.settled.contains(&file.file_id));
+                    // Only that worker can read what it has.
+                    let there = workers.start_of(placed.worker).is_some();
+                    if there && attempts < ATTEMPTS {
+                        self.place(placed.worker, job, Kind::Verify(verify), attempts);
+                    } else {
+                        let cause = "a worker went away before it had read it: verify it again";
+                        self.note_now(job, |progress| {
+                            verify::unread(&verify.files, cause, progress);
+                        });
+                    }
                 }
                 Some(Kind::Drop(_)) | None => {}
             }

@@ -92,9 +92,34 @@ pub(super) fn settle(settled: &mut HashSet<i64>, report: &v1::TaskReport, progre
     }
 }
 
-/// Settles what a worker has not told of: it is gone, and so is what it had.
-pub(super) fn gone(task: &v1::VerifyTask, settled: &HashSet<i64>, progress: &mut Progress) {
-    for file in task.files.iter().filter(|file| !settled.contains(&file.file_id)) {
-        progress.part_done(FileId(file.file_id), 0, true);
+/// Settles files that a worker has not told of. Nobody has read what it has of them, so nobody may
+/// call them sound.
+pub(super) fn unread(files: &[v1::VerifyFile], cause: &str, progress: &mut Progress) {
+    for file in files {
+        progress.file_part_failed(FileId(file.file_id), cause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::model::FsPath;
+
+    #[test]
+    fn what_a_worker_has_not_told_of_is_not_sound() {
+        let mut progress = Progress::new(v1::Job::default());
+        let ids = [1, 2].map(FileId::from_container);
+        let file = |id: FileId| v1::VerifyFile { file_id: id.0, ..Default::default() };
+        for id in ids {
+            progress.found(id, FsPath::parse(&format!("/f{}", id.0)).unwrap(), 1, 0);
+        }
+        progress.listed();
+        let verified = vec![v1::VerifiedFile { file_id: ids[0].0, bytes: 5 }];
+        let report = v1::TaskReport { verified, ..Default::default() };
+        settle(&mut HashSet::new(), &report, &mut progress);
+        unread(&[file(ids[1])], "gone", &mut progress);
+        assert!(progress.end_if_complete(9));
+        let job = progress.job();
+        assert_eq!((job.files_done, job.files_failed, job.state()), (1, 1, v1::JobState::Failed));
     }
 }

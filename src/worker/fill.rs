@@ -129,13 +129,15 @@ impl Filler {
         if let Some(stale) = stale {
             self.drop_stale(stale).await?;
         }
+        // Declared first, so dropped last: the end of a fill takes the lock, too.
+        let under_way;
         let mut fills = self.shared.fills.lock();
-        let under_way = fills.get(&wanted.block).and_then(Weak::upgrade);
+        under_way = fills.get(&wanted.block).and_then(Weak::upgrade);
         let usable = |fill: &Arc<Fill>| {
             !fill.state.lock().dead && !fill.block.is_removed() && fits(&fill.block)
         };
-        if let Some(fill) = under_way.filter(usable) {
-            return Ok(fill);
+        if let Some(fill) = under_way.as_ref().filter(|fill| usable(fill)) {
+            return Ok(fill.clone());
         }
         let version = &wanted.source.version;
         let block = self.shared.store.begin(wanted.block, wanted.length, version)?;

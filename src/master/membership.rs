@@ -210,13 +210,21 @@ impl Membership {
     /// # Errors
     /// When the journal cannot be read.
     pub fn rate_share(&self) -> Result<Option<f64>> {
-        let live = self.inner.workers.totals().live.max(1);
-        Ok(self.rate()?.map(|rate| rate as f64 / live as f64))
+        // Asked with every heartbeat: workers are counted only where there is something to share.
+        let share = |rate| rate as f64 / self.inner.workers.totals().live.max(1) as f64;
+        Ok(self.rate()?.map(share))
     }
 
     fn record(&self, id: WorkerId) -> Result<Option<WorkerRecord>> {
         let value = self.inner.files.record(TABLE, &id.to_be_bytes())?;
         Ok(value.and_then(|value| WorkerRecord::decode(value.as_slice()).ok()))
+    }
+
+    /// Keeps where a worker stands.
+    async fn set_standing(&self, id: WorkerId, standing: WorkerStanding) -> Result<()> {
+        let mut record = self.record(id)?.unwrap_or_default();
+        record.standing = standing as i32;
+        self.keep(id, &record).await
     }
 
     async fn keep(&self, id: WorkerId, record: &WorkerRecord) -> Result<()> {
@@ -246,9 +254,7 @@ impl Membership {
         if for_now {
             self.inner.plan.lock().stopping.insert(worker.id);
         } else {
-            let mut record = self.record(worker.id)?.unwrap_or_default();
-            record.standing = WorkerStanding::Draining as i32;
-            self.keep(worker.id, &record).await?;
+            self.set_standing(worker.id, WorkerStanding::Draining).await?;
         }
         self.inner.workers.set_states(&[(worker.id, WorkerState::Draining)]);
         self.changed();
@@ -278,9 +284,7 @@ impl Membership {
     async fn activate_all(&self, ids: &[WorkerId]) -> Result<()> {
         let _turn = self.inner.changing.lock().await;
         for &id in ids {
-            let mut record = self.record(id)?.unwrap_or_default();
-            record.standing = WorkerStanding::Active as i32;
-            self.keep(id, &record).await?;
+            self.set_standing(id, WorkerStanding::Active).await?;
         }
         let states: Vec<_> = ids.iter().map(|&id| (id, WorkerState::Active)).collect();
         self.inner.workers.set_states(&states);
@@ -495,9 +499,7 @@ impl Membership {
             if worker.state == WorkerState::Drained && holds {
                 let _turn = self.inner.changing.lock().await;
                 tracing::warn!(worker = worker.id, "it has drained, but holds something again");
-                let mut record = self.record(worker.id)?.unwrap_or_default();
-                record.standing = WorkerStanding::Draining as i32;
-                self.keep(worker.id, &record).await?;
+                self.set_standing(worker.id, WorkerStanding::Draining).await?;
                 self.inner.workers.set_states(&[(worker.id, WorkerState::Draining)]);
                 self.changed();
             }
@@ -528,9 +530,7 @@ impl Membership {
             let left = over.leaving.contains(&worker.id);
             match worker.state {
                 WorkerState::WarmingUp if joined => {
-                    let mut record = self.record(worker.id)?.unwrap_or_default();
-                    record.standing = WorkerStanding::Active as i32;
-                    self.keep(worker.id, &record).await?;
+                    self.set_standing(worker.id, WorkerStanding::Active).await?;
                     states.push((worker.id, WorkerState::Active));
                 }
                 // What is nowhere else stays on the ring until it is elsewhere: another round.

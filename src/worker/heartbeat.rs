@@ -190,13 +190,7 @@ impl Heartbeat {
             stopping: Some(true),
             ..Default::default()
         };
-        let call = self.master.call(|channel| {
-            let request = request.clone();
-            async move {
-                WorkerManagerMasterWorkerServiceClient::new(channel).block_heartbeat(request).await
-            }
-        });
-        tokio::time::timeout(FAREWELL, call)
+        tokio::time::timeout(FAREWELL, self.say(request))
             .await
             .unwrap_or_else(|_| Err(unavailable("the master does not answer")))
             .map(drop)
@@ -391,13 +385,18 @@ impl Heartbeat {
             tiers: self.store.tiers().iter().map(Into::into).collect(),
             ..Default::default()
         };
+        patiently(self.say(request)).await
+    }
+
+    /// One heartbeat, however long the master takes to answer.
+    async fn say(&self, request: BlockHeartbeatPRequest) -> Result<BlockHeartbeatPResponse> {
         let call = self.master.call(|channel| {
             let request = request.clone();
             async move {
                 WorkerManagerMasterWorkerServiceClient::new(channel).block_heartbeat(request).await
             }
         });
-        patiently(call).await
+        call.await
     }
 
     fn lost_storage(&self) -> Option<StorageList> {

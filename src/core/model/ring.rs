@@ -19,6 +19,7 @@ pub struct Ring {
     points: Vec<(i64, u32)>,
     /// Whether anybody said where a worker is, so that copies can be kept apart.
     located: bool,
+    fingerprint: i64,
 }
 
 impl Ring {
@@ -39,13 +40,14 @@ impl Ring {
         points.dedup_by_key(|&mut (key, _)| key);
         points.reverse();
         let located = workers.iter().any(|worker| worker.locality != Locality::default());
-        Ring { workers, points, located }
+        let each = workers.iter().map(|worker| hash(worker.id, worker.virtual_nodes as i32));
+        let fingerprint = each.fold(0, i64::wrapping_add);
+        Ring { workers, points, located, fingerprint }
     }
 
     /// A number that is another one, in all likelihood, for a ring that places blocks otherwise.
     pub fn fingerprint(&self) -> i64 {
-        let each = self.workers.iter().map(|worker| hash(worker.id, worker.virtual_nodes as i32));
-        each.fold(0, i64::wrapping_add)
+        self.fingerprint
     }
 
     /// The workers on this ring, in the order given.

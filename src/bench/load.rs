@@ -33,7 +33,9 @@ pub struct Options {
 /// Whatever goes wrong; `DataLoss` when not all of it was loaded.
 pub async fn run(dir: &Path, options: Options, say: &(dyn Fn(&str) + Sync)) -> Result<Report> {
     let group = Group::new("bench");
-    let url = objects::serve(options.files, options.length, &group).await?;
+    let Options { files: count, length } = options;
+    let served = objects::Served { count, length: length as u64, link: 0 };
+    let url = objects::serve(served, &group).await?;
     let name = format!("U2 load {} x {} bytes from S3", options.files, options.length);
     let rclone = Command::new("rclone").arg("version").stdout(Stdio::null()).status().await;
     let report = if rclone.is_ok_and(|status| status.success()) {

@@ -97,7 +97,8 @@ pub struct EvictOptions {
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  goosefs bench ufs                             A directory of this machine
+  goosefs bench ufs                             An S3 server of its own, in memory
+  goosefs bench ufs --size 1GB --link 125MB     The same, and over a link of 1 Gbit/s
   goosefs bench ufs --ufs s3://bucket --option s3.endpoint=http://minio:9000")]
 pub struct UfsOptions {
     /// An under store to read from; objects are written there, and removed again
@@ -109,6 +110,9 @@ pub struct UfsOptions {
     /// Size of each of the six objects
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize(256 << 20))]
     size: ByteSize,
+    /// Bytes a second between cache and store in the second run of the store in memory
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize(256 << 20), conflicts_with = "ufs")]
+    link: ByteSize,
     #[command(flatten)]
     options: Options,
 }
@@ -182,9 +186,9 @@ impl Bench {
                 print(&Report { rows: on_runtime(work)? }, options.format.output);
             }
             Workload::Evict(options) => options.run()?,
-            Workload::Ufs(UfsOptions { ufs, properties, size, options }) => {
+            Workload::Ufs(UfsOptions { ufs, properties, size, link, options }) => {
                 let properties = properties.into_iter().collect();
-                let what = ufs::Options { ufs, properties, size: size.0 };
+                let what = ufs::Options { ufs, properties, size: size.0, link: link.0 };
                 let dir = options.dir.clone();
                 let work = async move { ufs::cold(&dir, &what).await };
                 print(&Report { rows: on_runtime(work)? }, options.format.output);

@@ -300,6 +300,37 @@ async fn a_retry_is_answered_and_not_repeated_also_after_a_restart() {
     assert!(master.status("/kept").await.unwrap().folder());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_whose_caller_leaves_is_carried_to_its_end() {
+    const FILES: usize = 2_000;
+    let mut master = Fixture::start().await;
+    for n in 0..FILES {
+        master.put(&format!("d/{n}"), "x");
+    }
+    assert_eq!(master.list("/d", LoadMetadataPType::Once).await.unwrap().len(), FILES);
+    let dir = master.ufs("d");
+    let left = || std::fs::read_dir(&dir).map_or(0, Iterator::count);
+    let mut client = master.client.clone();
+    let options = Some(DeletePOptions { recursive: Some(true), ..Default::default() });
+    let request = DeletePRequest { path: Some("/d".into()), options };
+    let call = tokio::spawn(async move { client.remove(request).await.map(drop) });
+    while left() == FILES {
+        assert!(!call.is_finished());
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    let gone = async {
+        let known = LoadMetadataPType::Never;
+        while master.status_as("/d", known).await.map_err(|e| from_status(&e).kind())
+            != Err(ErrorKind::NotFound)
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the tree has it no more");
+    assert_eq!(left(), 0);
+}
+
 #[tokio::test]
 async fn of_many_renames_to_one_name_one_succeeds() {
     let mut master = Fixture::start().await;

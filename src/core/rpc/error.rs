@@ -73,9 +73,12 @@ fn kind_of(status: &Status) -> ErrorKind {
         Code::Unauthenticated => ErrorKind::Unauthenticated,
         Code::FailedPrecondition => ErrorKind::FailedPrecondition,
         Code::ResourceExhausted => ErrorKind::ResourceExhausted,
-        // A connection that breaks mid-call surfaces as UNKNOWN with a transport source.
         Code::Unavailable => ErrorKind::Unavailable,
-        Code::Unknown if std::error::Error::source(status).is_some() => ErrorKind::Unavailable,
+        // A connection that breaks mid-call surfaces as UNKNOWN, or as INTERNAL where HTTP/2 sees
+        // it first, with a transport source. What a server said has no source.
+        Code::Unknown | Code::Internal if std::error::Error::source(status).is_some() => {
+            ErrorKind::Unavailable
+        }
         Code::DeadlineExceeded => ErrorKind::DeadlineExceeded,
         Code::Aborted => ErrorKind::Aborted,
         Code::Cancelled => ErrorKind::Cancelled,

@@ -61,6 +61,21 @@ impl Group {
         });
     }
 
+    /// What `future` gives, which is carried to its end as a part of this group also when nobody
+    /// waits for it any more; none when the group stops first.
+    pub async fn carry_out<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.spawn_until_stop(name, async move {
+            // Whoever asked may have left.
+            let _ = tell.send(future.await);
+        });
+        told.await.ok()
+    }
+
     /// Ends when the group has been told to stop.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
         self.stop.clone().cancelled_owned()
@@ -107,5 +122,22 @@ mod tests {
         group.stop(Duration::from_millis(50)).await;
         told.await.expect("the polite task ended by itself");
         assert!(group.is_stopping());
+    }
+
+    #[tokio::test]
+    async fn what_is_carried_out_ends_although_nobody_waits() {
+        let group = Group::new("test");
+        assert_eq!(group.carry_out("asked", async { 7 }).await, Some(7));
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let left = group.carry_out("left", async move {
+            gone.await.ok();
+            tell.send(()).ok();
+        });
+        assert!(futures::future::FutureExt::now_or_never(left).is_none());
+        go.send(()).unwrap();
+        told.await.expect("it went on");
+        group.cancel();
+        assert_eq!(group.carry_out("late", std::future::pending::<()>()).await, None);
     }
 }

@@ -34,6 +34,11 @@ impl FileSystem {
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }
+        let set = self.set_now(caller, path, change).await;
+        self.unless_repeated(caller, set)
+    }
+
+    async fn set_now(&self, caller: &Caller, path: &FsPath, change: AttributeChange) -> Result<()> {
         let status = self.find(path, Freshness::Known).await?.ok_or_else(|| missing(path))?;
         if change.attributes.owner.is_some() {
             self.permit_superuser(caller, "give files away")?;

@@ -88,9 +88,18 @@ impl FileSystem {
         path: &FsPath,
         new: NewFile,
     ) -> Result<Status> {
-        if let Some(outcome) = self.repeated(caller)? {
-            return self.created(&outcome, path);
+        let created = match self.repeated(caller)? {
+            None => self.create_now(caller, path, new).await,
+            Some(outcome) => return self.created(&outcome, path),
+        };
+        match (created, self.repeated(caller)?) {
+            // The first attempt was on its way through the journal while this one looked.
+            (Err(_), Some(outcome)) => self.created(&outcome, path),
+            (created, _) => created,
         }
+    }
+
+    async fn create_now(&self, caller: &Caller, path: &FsPath, new: NewFile) -> Result<Status> {
         let _shared = self.locks.shared(path).await?;
         check_writable(&self.resolve(path)?.mount, path)?;
         self.permit_parent(caller, path)?;
@@ -170,13 +179,15 @@ impl FileSystem {
         }
         let persisted = self.is_through_here(path, new.write_type, new.default_write_type)?;
         let _held = self.hold_directory(path, persisted).await?;
+        // Before we look whether this is a retry: what the first attempt makes meanwhile, we see.
+        let found = self.find_held(path, Freshness::Known).await;
         if let Some(Outcome::Created(id) | Outcome::Existed(id)) = self.repeated(caller)? {
             // Only the tree's part of it is known to have been done. Somebody may have moved or
             // removed it since.
             let still = self.peek(path)?.is_some_and(|status| status.id == id);
             return if persisted && still { self.persist_directory(path).await } else { Ok(()) };
         }
-        let there = match self.find_held(path, Freshness::Known).await? {
+        let there = match found? {
             Some(found) if found.folder && new.allow_exists => true,
             Some(_) => return Err(already_exists(format!("path {path} already exists"))),
             None => false,
@@ -304,6 +315,17 @@ impl FileSystem {
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }
+        let linked = self.link_now(caller, path, target, recursive).await;
+        self.unless_repeated(caller, linked)
+    }
+
+    async fn link_now(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        target: &str,
+        recursive: bool,
+    ) -> Result<()> {
         if target.is_empty() || target.len() > crate::core::model::path::MAX_PATH {
             return Err(invalid_argument("the target of a link is 1 to 4096 bytes long"));
         }
@@ -339,6 +361,11 @@ impl FileSystem {
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }
+        let completed = self.complete_now(caller, path, done).await;
+        self.unless_repeated(caller, completed)
+    }
+
+    async fn complete_now(&self, caller: &Caller, path: &FsPath, done: Completion) -> Result<()> {
         let _shared = self.locks.shared(path).await?;
         let file = self.here(path)?;
         self.permit_completion(caller, &file)?;

@@ -1,7 +1,7 @@
 //! Deleting, here and in the under store.
 
 use super::intents::Intent;
-use super::{Caller, FileSystem, check_writable, create, missing, write_type_of};
+use super::{Caller, FileSystem, check_writable, create, deposed, missing, write_type_of};
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
 use crate::core::model::{FileId, FsPath, Status, WriteType};
 use crate::master::journal::entry::{Attributes, Change, Delete, SetAttributes, Target};
@@ -52,7 +52,9 @@ impl FileSystem {
             self.load_children(&status, Freshness::Within(0)).await?;
             self.check_empty(path)?;
         }
-        self.remove_both(caller, path, removal).await
+        let (files, caller, path) = (self.clone(), caller.clone(), path.clone());
+        let remove = async move { files.remove_both(&caller, &path, removal).await };
+        self.to_the_end("delete", remove).await
     }
 
     /// What is to be removed. The path is held.
@@ -120,14 +122,18 @@ impl FileSystem {
         }
         let intent = Intent::Delete { path: path.clone(), id: status.id, folder: status.folder };
         self.intend(caller, &intent).await?;
-        if let Err(error) = self.carry_out_below(&intent).await {
-            self.forget(&intent).await?;
-            drop(alone);
-            if status.folder {
-                // A part may be gone: what is left shows.
-                self.load_children(&status, Freshness::Within(0)).await.ok();
+        match self.carry_out_below(&intent).await {
+            Ok(Some(())) => {}
+            Ok(None) => return Err(self.finish_later(caller, intent, alone, deposed())),
+            Err(error) => {
+                self.forget(&intent).await?;
+                drop(alone);
+                if status.folder {
+                    // A part may be gone: what is left shows.
+                    self.load_children(&status, Freshness::Within(0)).await.ok();
+                }
+                return Err(error.context(format!("deleting {path}")));
             }
-            return Err(error.context(format!("deleting {path}")));
         }
         let delete = Delete { path: path.clone(), id: Some(status.id), recursive: true };
         let gone = self.commit_for(caller, Change::Delete(delete));

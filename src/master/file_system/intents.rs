@@ -5,7 +5,7 @@
 //! serves anybody, and carries the operation through. It always goes forward. Every step can be
 //! made twice, and the inode's id says whether the tree's part has been done.
 
-use super::{Caller, FileSystem};
+use super::{Caller, FileSystem, deposed};
 use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::model::{FileId, FsPath};
 use crate::master::journal::entry::{Change, Delete, INTENTS as TABLE, OperationId, Rename};
@@ -55,8 +55,12 @@ impl FileSystem {
         self.delete_record(TABLE, &intent.id().0.to_be_bytes()).await
     }
 
-    /// The under store's part of an intent.
-    pub(super) async fn carry_out_below(&self, intent: &Intent) -> Result<()> {
+    /// The under store's part of an intent; none when this master was not the primary for a moment:
+    /// it may have been done or not, so only whoever goes on with the intent may say what came of it.
+    ///
+    /// # Errors
+    /// When the store refuses or does not answer.
+    pub(super) async fn carry_out_below(&self, intent: &Intent) -> Result<Option<()>> {
         let (at, folder) = match intent {
             Intent::Delete { path, folder, .. } => (path, *folder),
             Intent::Rename { from, folder, .. } => (from, *folder),
@@ -74,7 +78,7 @@ impl FileSystem {
             }
         };
         // A primary that follows carries it out itself, and may have done so already.
-        self.change_store(&mount, LONG_DEADLINE, work).await
+        self.change_unless_deposed(&mount, LONG_DEADLINE, work).await.transpose()
     }
 
     /// Takes up the operations that an earlier primary did not finish. Their paths are held when
@@ -96,9 +100,9 @@ impl FileSystem {
         Ok(())
     }
 
-    /// The store's part of an operation is done, and the tree's has failed: goes on with it, holding
-    /// its paths, so that whoever tries again finds it done, if that can help. Gives back the error for
-    /// the caller.
+    /// The store's part of an operation is done, or may be, and the tree's is not: goes on with it,
+    /// holding its paths, so that whoever tries again finds it done, if that can help. Gives back the
+    /// error for the caller.
     pub(super) fn finish_later(
         &self,
         caller: &Caller,
@@ -142,7 +146,7 @@ impl FileSystem {
             match self.carry_out_below(intent).await {
                 // Renamed before the crash.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                other => other?,
+                other => other?.ok_or_else(deposed)?,
             }
             let change = match intent.clone() {
                 Intent::Delete { path, id, .. } => {

@@ -25,7 +25,7 @@ pub use read::{Listing, Load, ReadOptions};
 pub use walk::{Position, Walk};
 
 use crate::core::config::Config;
-use crate::core::error::{ErrorKind, Result, internal, not_found, read_only};
+use crate::core::error::{Error, ErrorKind, Result, internal, not_found, read_only, unavailable};
 use crate::core::model::{FileId, FsPath, MountInfo, Status, WorkerAddress, WorkerId, WriteType};
 use crate::core::runtime::{Clock, Group};
 use crate::core::security::{Groups, User};
@@ -167,7 +167,29 @@ impl FileSystem {
         deadline: Duration,
         change: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        within(mount, deadline, self.journal.while_primary(change)).await
+        self.change_unless_deposed(mount, deadline, change).await.ok_or_else(deposed)?
+    }
+
+    /// The same; none when this master was not the primary for a moment: the change may have been
+    /// made or not.
+    async fn change_unless_deposed<T>(
+        &self,
+        mount: &MountInfo,
+        deadline: Duration,
+        change: impl Future<Output = Result<T>>,
+    ) -> Option<Result<T>> {
+        self.journal.while_primary(within(mount, deadline, change)).await
+    }
+
+    /// Carries a change of several steps to its end, also when the caller leaves: half of it would
+    /// stay until the next primary finishes it.
+    async fn to_the_end<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        change: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
+        let stopping = || unavailable("this master is stopping: try again");
+        self.group.carry_out(name, change).await.ok_or_else(stopping)?
     }
 
     /// What came of the caller's operation, when this is a retry of one that was carried out.
@@ -179,7 +201,8 @@ impl FileSystem {
     }
 
     /// What a retry fails with is nothing to tell if the first attempt was carried out meanwhile: an
-    /// earlier primary had begun it, say, and this one has just finished it.
+    /// earlier primary had begun it, say, and this one has just finished it; or its entry was on its
+    /// way through the journal when nobody could wait for it any more.
     pub(in crate::master) fn unless_repeated(
         &self,
         caller: &Caller,
@@ -299,11 +322,16 @@ fn check_writable(mount: &MountInfo, path: &FsPath) -> Result<()> {
 }
 
 /// The error of a path that is not there.
-pub(in crate::master) fn missing(path: &FsPath) -> crate::core::error::Error {
+pub(in crate::master) fn missing(path: &FsPath) -> Error {
     not_found(format!("path {path} does not exist"))
 }
 
+/// What a caller is told whose change of an under store was interrupted.
+fn deposed() -> Error {
+    unavailable("this master is not the primary any more: try again")
+}
+
 /// The error of an outcome that the change cannot have.
-fn unexpected(outcome: &Outcome) -> crate::core::error::Error {
+fn unexpected(outcome: &Outcome) -> Error {
     internal(format!("the journal answered {outcome:?}"))
 }

@@ -53,6 +53,15 @@ impl FileSystem {
         if let Some(Outcome::Mounted(id)) = self.repeated(caller)? {
             return Ok(id);
         }
+        let mounted = self.mount_now(caller, path, new).await;
+        match (mounted, self.repeated(caller)?) {
+            // The first attempt was on its way through the journal while this one looked.
+            (Err(_), Some(Outcome::Mounted(id))) => Ok(id),
+            (mounted, _) => mounted,
+        }
+    }
+
+    async fn mount_now(&self, caller: &Caller, path: &FsPath, new: NewMount) -> Result<MountId> {
         self.permit_superuser(caller, "mount")?;
         let ufs = address(&new.ufs)?;
         let _alone = self.locks.exclusive(std::slice::from_ref(path)).await?;
@@ -142,6 +151,11 @@ impl FileSystem {
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }
+        let unmounted = self.unmount_now(caller, path).await;
+        self.unless_repeated(caller, unmounted)
+    }
+
+    async fn unmount_now(&self, caller: &Caller, path: &FsPath) -> Result<()> {
         self.permit_superuser(caller, "unmount")?;
         let mount = self.mount_at(path)?;
         let _alone = self.locks.exclusive(std::slice::from_ref(path)).await?;

@@ -2,7 +2,7 @@
 
 use super::delete::is_below;
 use super::intents::Intent;
-use super::{Caller, FileSystem, check_writable, missing};
+use super::{Caller, FileSystem, check_writable, deposed, missing};
 use crate::core::error::{Error, ErrorKind, Result, already_exists, invalid_argument};
 use crate::core::model::{FsPath, Status};
 use crate::master::journal::entry::{Attributes, Change, Rename, SetAttributes, Target};
@@ -38,7 +38,11 @@ impl FileSystem {
         self.check_destination(to).await?;
         match self.peek(from)?.ok_or_else(|| missing(from))? {
             now if now.id != source.id => Err(missing(from)),
-            now if is_below(&now) => self.rename_both(caller, &now, to, alone).await,
+            now if is_below(&now) => {
+                let (files, caller, to) = (self.clone(), caller.clone(), to.clone());
+                let rename = async move { files.rename_both(&caller, &now, &to, alone).await };
+                self.to_the_end("rename", rename).await
+            }
             _ => self.rename_here(caller, from, to).await,
         }?;
         self.sync.moved();
@@ -105,9 +109,13 @@ impl FileSystem {
         let (from, id, folder) = (source.path.clone(), source.id, source.folder);
         let intent = Intent::Rename { from: from.clone(), to: to.clone(), id, folder };
         self.intend(caller, &intent).await?;
-        if let Err(error) = self.carry_out_below(&intent).await {
-            self.forget(&intent).await?;
-            return Err(error.context(format!("renaming {from} to {to}")));
+        match self.carry_out_below(&intent).await {
+            Ok(Some(())) => {}
+            Ok(None) => return Err(self.finish_later(caller, intent, alone, deposed())),
+            Err(error) => {
+                self.forget(&intent).await?;
+                return Err(error.context(format!("renaming {from} to {to}")));
+            }
         }
         let rename = Change::Rename(Rename { from, to: to.clone() });
         let renamed = self.commit_for(caller, rename);

@@ -369,17 +369,12 @@ impl Journal {
 
     /// Does `work`, which changes an under store, as long as this master is the primary: one that was
     /// paused and deposed meanwhile would go on with it, over what the next one has let others do.
-    ///
-    /// # Errors
-    /// `Unavailable` when it is not the primary any more; then some of the work may have been done.
-    pub async fn while_primary<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    /// None when it is not the primary any more; then some of the work may have been done, or all.
+    pub async fn while_primary<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|context| match self.is_primary() {
-            true => work.as_mut().poll(context),
-            false => {
-                let gone = unavailable("this master is not the primary any more: try again");
-                Poll::Ready(Err(gone))
-            }
+            true => work.as_mut().poll(context).map(Some),
+            false => Poll::Ready(None),
         })
         .await
     }

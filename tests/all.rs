@@ -16,6 +16,7 @@ mod generated;
 mod identity;
 mod jobs;
 mod layers;
+mod limits;
 mod load;
 mod local;
 mod masters;

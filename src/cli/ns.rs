@@ -1,13 +1,14 @@
-//! `goosefs ns`: namespaces, mounts under a name with read and write policy and TTL.
+//! `goosefs ns`: namespaces, mounts under a name with read and write policy, TTL and limits.
 
 use super::print::{self, Output};
 use super::session::Session;
 use super::{Global, key_value};
-use crate::client::{MountOptions, NamespaceOptions, SetAttributes};
+use crate::client::{MountOptions, Namespace, NamespaceOptions, SetAttributes};
 use crate::core::error::{Result, invalid_argument};
 use crate::core::model::size::{format_duration, parse_duration};
-use crate::core::model::{FsPath, ReadType, Status, TtlAction, WriteType};
+use crate::core::model::{ByteSize, FsPath, Priority, ReadType, TtlAction, WriteType, limits};
 use clap::{Args, Subcommand};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ Examples:
   goosefs ns create sales s3://bucket/sales --wPolicy CACHE_THROUGH
   goosefs ns ls
   goosefs ns setPolicy sales --rPolicy NO_CACHE
-  goosefs ns setTtl sales 30day")]
+  goosefs ns setTtl sales 30day
+  goosefs ns setLimits sales --cacheQuota 2TB --maxRequests 5000")]
 pub struct Ns {
     #[command(flatten)]
     output: Output,
@@ -64,6 +66,9 @@ enum Verb {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    /// Bound what a namespace takes of the cache and of the master
+    #[command(name = "setLimits", visible_alias = "limits")]
+    SetLimits(SetLimits),
     /// Change how the under store of a namespace is attached
     Update(Update),
 }
@@ -73,7 +78,8 @@ enum Verb {
 #[command(after_help = "\
 Examples:
   goosefs ns create archive https://archive.example.org/data/ --readonly
-  goosefs ns create sales -w s3://bucket/sales --option s3.region=us-east-1 --rPolicy CACHE")]
+  goosefs ns create sales -w s3://bucket/sales --option s3.region=us-east-1 --rPolicy CACHE
+  goosefs ns create scratch s3://bucket/scratch --cacheQuota 500GB --cachePriority LOW")]
 struct Create {
     /// Its name, and its directory at the top of the tree
     #[arg(value_name = "NAME")]
@@ -86,6 +92,8 @@ struct Create {
     ufs: Option<String>,
     #[command(flatten)]
     policies: Policies,
+    #[command(flatten)]
+    bounds: Bounds,
     #[command(flatten)]
     how: How,
 }
@@ -118,6 +126,31 @@ struct SetTtl {
     ttl: Duration,
 }
 
+/// Bound what a namespace takes of the cache and of the master
+///
+/// What is not named stays as it is; `none` removes a bound.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A quota is of the cache of all workers together; each keeps to its part of it, by its part of all
+capacity. Beyond its quota a namespace makes room among its own blocks; what cannot be cached is read
+from the under store. With a quota of 0 nothing is cached, and what is goes, but for what is pinned or
+not persisted yet. Blocks of a lower priority go before those of a higher one.
+
+Above the bound on requests the master has callers wait, and tells those that would wait for long to
+come again.
+
+Examples:
+  goosefs ns setLimits sales --cacheQuota 2TB --cachePriority HIGH
+  goosefs ns setLimits scratch --cachePriority LOW --maxRequests 500
+  goosefs ns setLimits sales --cacheQuota none")]
+struct SetLimits {
+    /// Name
+    #[arg(value_name = "NAME")]
+    name: String,
+    #[command(flatten)]
+    bounds: Bounds,
+}
+
 /// Change how the under store of a namespace is attached
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -141,6 +174,45 @@ struct Policies {
     /// Whether reads leave a copy
     #[arg(long = "rPolicy", visible_alias = "read-type", value_name = "POLICY")]
     read: Option<ReadType>,
+}
+
+/// What a namespace may take.
+#[derive(Args, Debug)]
+struct Bounds {
+    /// Bytes of the cluster's cache it may take, as in 500GB; none for no bound
+    #[arg(long = "cacheQuota", visible_alias = "cache-quota", value_name = "SIZE", value_parser = bound::<ByteSize>)]
+    cache_quota: Option<Bound>,
+    /// How strongly its blocks stay: LOW, NORMAL or HIGH
+    #[arg(long = "cachePriority", visible_alias = "cache-priority", value_name = "PRIORITY")]
+    cache_priority: Option<Priority>,
+    /// Requests a second that the master takes for it; none for no bound
+    #[arg(long = "maxRequests", visible_alias = "max-requests", value_name = "NUMBER", value_parser = bound::<u64>)]
+    max_requests: Option<Bound>,
+}
+
+/// The value of a property; empty to remove it.
+#[derive(Clone, Debug)]
+struct Bound(String);
+
+/// Reads what a `T` can be read from, or `none`.
+fn bound<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Bound, String> {
+    match text {
+        "none" => Ok(Bound(String::new())),
+        _ => text.parse::<T>().map(|_| Bound(text.into())).map_err(|error| error.to_string()),
+    }
+}
+
+impl Bounds {
+    /// As properties of the mount, of which an empty one is to be removed.
+    fn properties(self) -> BTreeMap<String, String> {
+        let priority = self.cache_priority.map(|priority| priority.name().to_string());
+        let said = [
+            (limits::CACHE_QUOTA, self.cache_quota.map(|bound| bound.0)),
+            (limits::CACHE_PRIORITY, priority),
+            (limits::REQUESTS, self.max_requests.map(|bound| bound.0)),
+        ];
+        said.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect()
+    }
 }
 
 /// How an under store is attached.
@@ -202,6 +274,7 @@ impl Verb {
                 set_ttl(session, &name, (None, None)).await?;
                 session.out.note(format!("namespace {name} has no TTL"))
             }
+            Verb::SetLimits(set) => set.run(session).await,
             Verb::Update(update) => {
                 let mount = update.how.mount();
                 session.fs.update_namespace(&update.name, &mount).await?;
@@ -215,8 +288,11 @@ impl Create {
     async fn run(self, session: &mut Session) -> Result<()> {
         let name = self.name;
         let ufs = self.uri.or(self.ufs).unwrap_or_default();
+        let mut mount = self.how.mount();
+        mount.properties.extend(self.bounds.properties());
+        mount.properties.retain(|_, value| !value.is_empty());
         let options = NamespaceOptions {
-            mount: self.how.mount(),
+            mount,
             read_type: self.policies.read,
             write_type: self.policies.write,
         };
@@ -235,6 +311,19 @@ impl SetPolicy {
         let options = NamespaceOptions { read_type, write_type, ..Default::default() };
         session.fs.set_namespace(&self.name, &options).await?;
         session.out.note(format!("Set the policy of namespace {}", self.name))
+    }
+}
+
+impl SetLimits {
+    async fn run(self, session: &mut Session) -> Result<()> {
+        let limits = self.bounds.properties();
+        if limits.is_empty() {
+            return Err(invalid_argument(
+                "none of --cacheQuota, --cachePriority and --maxRequests says what to set",
+            ));
+        }
+        session.fs.limit_namespace(&self.name, limits).await?;
+        session.out.note(format!("Set the limits of namespace {}", self.name))
     }
 }
 
@@ -264,12 +353,12 @@ async fn set_ttl(
     (ttl, ttl_action): (Option<Duration>, Option<TtlAction>),
 ) -> Result<()> {
     // A directory that only looks like a namespace is none.
-    let path: FsPath = session.fs.namespace(name).await?.path;
+    let path: FsPath = session.fs.namespace(name).await?.status.path;
     let set = SetAttributes { ttl: Some(ttl), ttl_action, recursive: true, ..Default::default() };
     session.fs.set_attributes(&path, &set).await
 }
 
-fn show(session: &mut Session, namespaces: &[Status]) -> Result<()> {
+fn show(session: &mut Session, namespaces: &[Namespace]) -> Result<()> {
     let values: Vec<_> = namespaces.iter().map(value).collect();
     let rows = namespaces.iter().map(row).collect();
     let header = [
@@ -281,11 +370,16 @@ fn show(session: &mut Session, namespaces: &[Status]) -> Result<()> {
         "rPolicy",
         "TTL",
         "ttlAction",
+        "cached",
+        "cacheQuota",
+        "cachePriority",
+        "maxRequests",
     ];
     session.out.table(&header, rows, &values)
 }
 
-fn row(namespace: &Status) -> Vec<String> {
+fn row(found: &Namespace) -> Vec<String> {
+    let Namespace { status: namespace, limits, cached_bytes } = found;
     let ttl = namespace.ttl_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
     vec![
         namespace.name().into(),
@@ -296,10 +390,15 @@ fn row(namespace: &Status) -> Vec<String> {
         namespace.read_type.map_or("-", ReadType::name).into(),
         ttl.map_or("-".into(), format_duration),
         ttl.map_or("-", |_| namespace.ttl_action.name()).into(),
+        ByteSize(*cached_bytes).to_string(),
+        limits.cache_quota.map_or("-".into(), |quota| quota.to_string()),
+        limits.cache_priority.to_string(),
+        limits.requests.map_or("-".into(), |requests| requests.to_string()),
     ]
 }
 
-fn value(namespace: &Status) -> serde_json::Value {
+fn value(found: &Namespace) -> serde_json::Value {
+    let Namespace { status: namespace, limits, cached_bytes } = found;
     serde_json::json!({
         "namespace": namespace.name(),
         "mountPoint": namespace.path.as_str(),
@@ -310,29 +409,62 @@ fn value(namespace: &Status) -> serde_json::Value {
         "ttlMs": namespace.ttl_ms,
         "ttlAction": namespace.ttl_ms.map(|_| namespace.ttl_action.name()),
         "mountId": namespace.mount_id,
+        "cachedBytes": cached_bytes,
+        "cacheQuotaBytes": limits.cache_quota.map(|quota| quota.0),
+        "cachePriority": limits.cache_priority.name(),
+        "maxRequests": limits.requests,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::model::{Limits, Status};
 
     #[test]
     fn a_namespace_shows_its_policies_and_ttl() {
-        let plain = Status {
+        let status = Status {
             path: FsPath::parse("/sales").unwrap(),
             ufs_path: "s3://bucket/sales".into(),
             ..Default::default()
         };
-        assert_eq!(row(&plain), ["sales", "/sales", "s3://bucket/sales", "-", "-", "-", "-", "-"]);
-        let set = Status {
+        let plain = Namespace { status: status.clone(), ..Default::default() };
+        assert_eq!(row(&plain)[..3], ["sales", "/sales", "s3://bucket/sales"]);
+        assert_eq!(row(&plain)[3..], ["-", "-", "-", "-", "-", "0B", "-", "NORMAL", "-"]);
+        let status = Status {
             write_type: Some(WriteType::Through),
             read_type: Some(ReadType::NoCache),
             ttl_ms: Some(86_400_000),
             ttl_action: TtlAction::Delete,
-            ..plain
+            ..status
         };
-        assert_eq!(row(&set)[4..], ["THROUGH", "NO_CACHE", "1day", "DELETE"]);
+        let set = Namespace { status, ..plain };
+        assert_eq!(row(&set)[4..8], ["THROUGH", "NO_CACHE", "1day", "DELETE"]);
         assert_eq!(value(&set)["rPolicy"], "NO_CACHE");
+    }
+
+    #[test]
+    fn a_namespace_shows_what_it_takes_and_may_take() {
+        let limits = Limits {
+            cache_quota: Some(ByteSize(2 << 30)),
+            cache_priority: Priority::High,
+            requests: Some(500),
+        };
+        let bounded = Namespace { limits, cached_bytes: 1 << 20, ..Default::default() };
+        assert_eq!(row(&bounded)[8..], ["1MB", "2GB", "HIGH", "500"]);
+        assert_eq!(value(&bounded)["cacheQuotaBytes"], 2u64 << 30);
+    }
+
+    #[test]
+    fn none_removes_a_bound_and_what_is_not_named_stays() {
+        let bounds = Bounds {
+            cache_quota: Some(bound::<ByteSize>("none").unwrap()),
+            cache_priority: None,
+            max_requests: Some(bound::<u64>("70").unwrap()),
+        };
+        let properties = bounds.properties();
+        assert_eq!(properties[limits::CACHE_QUOTA], "");
+        assert_eq!((properties[limits::REQUESTS].as_str(), properties.len()), ("70", 2));
+        assert!(bound::<ByteSize>("much").is_err() && bound::<u64>("-1").is_err());
     }
 }

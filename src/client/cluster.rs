@@ -1,10 +1,10 @@
-//! Calls to the master about the cluster: mounts, namespaces, jobs, workers, masters.
+//! Calls to the master about the cluster: mounts, jobs, workers, masters.
 
 use super::FileSystem;
-use super::master::{named, status_of};
-use super::options::{MountOptions, NamespaceOptions};
+use super::master::named;
+use super::options::MountOptions;
 use crate::core::error::{Result, internal};
-use crate::core::model::{FsPath, MountInfo, Status, WorkerInfo};
+use crate::core::model::{FsPath, MountInfo, WorkerInfo};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::proto::grpc::block::*;
 use crate::core::proto::grpc::file::*;
@@ -15,7 +15,6 @@ use crate::core::proto::v1::cluster_client::ClusterClient;
 use crate::core::proto::v1::jobs_client::JobsClient;
 use crate::core::proto::v1::journal_admin_client::JournalAdminClient;
 use crate::core::rpc::{Channel, Credentials, MAX_MESSAGE, connect};
-use futures::TryStreamExt;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -126,129 +125,6 @@ impl FileSystem {
             shared: Some(options.shared),
             common_options: Some(self.change()),
         }
-    }
-
-    /// Makes the namespace `name`: the directory `/name`, attached to `ufs`, with policies.
-    ///
-    /// # Errors
-    /// As [`FileSystem::mount`].
-    pub async fn create_namespace(
-        &self,
-        name: &str,
-        ufs: &str,
-        options: &NamespaceOptions,
-    ) -> Result<()> {
-        let request = CreateNamespacePRequest {
-            namespace: Some(name.into()),
-            ufs_path: Some(ufs.into()),
-            options: Some(CreateNamespacePOptions {
-                read_only: Some(options.mount.read_only),
-                properties: options.mount.properties.clone().into_iter().collect(),
-                shared: Some(options.mount.shared),
-                common_options: Some(self.change()),
-                read_p_type: options.read_type.map(|read| ReadPType::from(read) as i32),
-                write_p_type: options.write_type.map(super::master::wire_write),
-            }),
-        };
-        self.tree(&namespace_path(name)?, |mut tree| {
-            let request = request.clone();
-            async move { tree.create_namespace(request).await }
-        })
-        .await
-        .map(drop)
-    }
-
-    /// Replaces how the under store of namespace `name` is attached.
-    ///
-    /// # Errors
-    /// `NotFound` where there is no such namespace.
-    pub async fn update_namespace(&self, name: &str, mount: &MountOptions) -> Result<()> {
-        let request = UpdateNamespacePRequest {
-            namespace: Some(name.into()),
-            options: Some(UpdateNamespacePOptions {
-                read_only: Some(mount.read_only),
-                properties: mount.properties.clone().into_iter().collect(),
-                shared: Some(mount.shared),
-                common_options: Some(self.change()),
-            }),
-        };
-        self.tree(&namespace_path(name)?, |mut tree| {
-            let request = request.clone();
-            async move { tree.update_namespace(request).await }
-        })
-        .await
-        .map(drop)
-    }
-
-    /// Deletes the namespace `name`; what its under store holds stays there.
-    ///
-    /// # Errors
-    /// `NotFound` where there is no such namespace.
-    pub async fn delete_namespace(&self, name: &str) -> Result<()> {
-        let request = DeleteNamespacePRequest {
-            namespace: Some(name.into()),
-            options: Some(DeleteNamespacePOptions { common_options: Some(self.change()) }),
-        };
-        self.tree(&namespace_path(name)?, |mut tree| {
-            let request = request.clone();
-            async move { tree.delete_namespace(request).await }
-        })
-        .await
-        .map(drop)
-    }
-
-    /// All namespaces, as the status of their directories.
-    ///
-    /// # Errors
-    /// `Unavailable` when no master answers.
-    pub async fn namespaces(&self) -> Result<Vec<Status>> {
-        let answers = self
-            .tree(&FsPath::root(), |mut tree| async move {
-                tree.list_namespace(ListNamespacePRequest::default()).await
-            })
-            .await?;
-        let batches: Vec<ListNamespacePResponse> = answers.try_collect().await?;
-        batches.into_iter().flat_map(|b| b.file_info).map(|info| status_of(Some(info))).collect()
-    }
-
-    /// The namespace `name`, as the status of its directory.
-    ///
-    /// # Errors
-    /// `NotFound` where there is no such namespace.
-    pub async fn namespace(&self, name: &str) -> Result<Status> {
-        let request = StatNamespacePRequest {
-            namespace: Some(name.into()),
-            options: Some(Default::default()),
-        };
-        let answer = self
-            .tree(&namespace_path(name)?, |mut tree| {
-                let request = request.clone();
-                async move { tree.stat_namespace(request).await }
-            })
-            .await?;
-        status_of(answer.file_info)
-    }
-
-    /// Changes the policies of namespace `name`; what is none stays.
-    ///
-    /// # Errors
-    /// `NotFound` where there is no such namespace.
-    pub async fn set_namespace(&self, name: &str, options: &NamespaceOptions) -> Result<()> {
-        let request = SetNamespaceAttributePRequest {
-            namespace: Some(name.into()),
-            options: Some(SetNamespaceAttributePOptions {
-                common_options: Some(self.change()),
-                read_p_type: options.read_type.map(|read| ReadPType::from(read) as i32),
-                write_p_type: options.write_type.map(super::master::wire_write),
-                ..Default::default()
-            }),
-        };
-        self.tree(&namespace_path(name)?, |mut tree| {
-            let request = request.clone();
-            async move { tree.set_namespace_attribute(request).await }
-        })
-        .await
-        .map(drop)
     }
 
     /// Has files loaded into the cache. Follow it with [`FileSystem::job`].
@@ -616,9 +492,4 @@ impl FileSystem {
             Err(crate::core::error::deadline_exceeded(text))
         })
     }
-}
-
-/// The directory of a namespace.
-fn namespace_path(name: &str) -> Result<FsPath> {
-    FsPath::root().join(name.trim_start_matches('/'))
 }

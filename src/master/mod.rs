@@ -14,6 +14,7 @@ pub mod file_system;
 pub mod inode;
 pub mod jobs;
 pub mod journal;
+pub mod limits;
 pub mod locks;
 mod membership;
 pub mod metrics;
@@ -22,6 +23,7 @@ mod service;
 pub mod state;
 pub mod stores;
 pub mod sync;
+mod throttle;
 pub mod watches;
 mod web;
 pub mod workers;
@@ -47,6 +49,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use throttle::Throttle;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use workers::Registry;
@@ -70,6 +73,7 @@ pub struct Master {
     pub(in crate::master) journal: Journal,
     pub(in crate::master) files: FileSystem,
     pub(in crate::master) workers: Registry,
+    pub(in crate::master) throttle: Throttle,
     pub(in crate::master) membership: Membership,
     pub(in crate::master) durability: Durability,
     pub(in crate::master) jobs: Jobs,
@@ -305,6 +309,7 @@ impl Master {
             files,
             workers,
             membership,
+            throttle: Throttle::default(),
             durability,
             jobs,
             persister,

@@ -4,7 +4,7 @@
 //! replaces.
 
 use crate::core::error::{Result, already_exists, invalid_argument};
-use crate::core::model::{FsPath, MountId, MountInfo};
+use crate::core::model::{FsPath, MountId, MountInfo, limits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct MountTable {
     mounts: Arc<BTreeMap<String, Arc<MountInfo>>>,
+    /// Whether requests for any of them are bounded.
+    throttled: bool,
 }
 
 /// A path as a mount sees it.
@@ -26,8 +28,19 @@ pub struct Resolved {
 impl MountTable {
     /// The table of these mounts.
     pub fn new(mounts: impl IntoIterator<Item = MountInfo>) -> Self {
-        let mounts = mounts.into_iter().map(|m| (m.path.to_string(), Arc::new(m))).collect();
-        MountTable { mounts: Arc::new(mounts) }
+        Self::of(mounts.into_iter().map(|m| (m.path.to_string(), Arc::new(m))).collect())
+    }
+
+    fn of(mounts: BTreeMap<String, Arc<MountInfo>>) -> Self {
+        let throttled = mounts.values().any(|mount| requests_of(mount).is_some());
+        MountTable { mounts: Arc::new(mounts), throttled }
+    }
+
+    /// The mount a path belongs to and its requests a second, where they are bounded. Costs nothing
+    /// while none are.
+    pub fn throttle(&self, path: &FsPath) -> Option<(&Arc<MountInfo>, u64)> {
+        let mount = self.throttled.then(|| self.find(path)).flatten()?;
+        Some((mount, requests_of(mount)?))
     }
 
     /// The mount `path` belongs to: that of its longest prefix which is a mount point. None only
@@ -84,14 +97,14 @@ impl MountTable {
     pub fn with(&self, mount: MountInfo) -> Self {
         let mut mounts = BTreeMap::clone(&self.mounts);
         mounts.insert(mount.path.to_string(), Arc::new(mount));
-        MountTable { mounts: Arc::new(mounts) }
+        Self::of(mounts)
     }
 
     /// The same table without the mount at `path`.
     pub fn without(&self, path: &FsPath) -> Self {
         let mut mounts = BTreeMap::clone(&self.mounts);
         mounts.remove(path.as_str());
-        MountTable { mounts: Arc::new(mounts) }
+        Self::of(mounts)
     }
 
     /// Whether `ufs` may be mounted at `path`: the same object must not appear at two paths, or a
@@ -116,6 +129,12 @@ impl MountTable {
             ))),
         }
     }
+}
+
+/// Requests a second for a mount; none where they are not bounded.
+fn requests_of(mount: &MountInfo) -> Option<u64> {
+    let told = mount.properties.get(limits::REQUESTS)?;
+    told.trim().parse().ok().filter(|&requests| requests > 0)
 }
 
 /// What is left of `address` below `base`, without a leading slash; none when it is not below.
@@ -161,6 +180,18 @@ mod tests {
         assert_eq!(reverse("s3://bucket/a/b").as_deref(), Some("/s3/a/b"));
         assert_eq!(reverse("file:///data").as_deref(), Some("/"));
         assert_eq!(reverse("s3://bucket2/a"), None);
+    }
+
+    #[test]
+    fn a_bound_on_requests_is_of_one_mount_and_all_below_it() {
+        let path = |text| FsPath::parse(text).unwrap();
+        assert!(table().throttle(&path("/s3/a")).is_none());
+        let mut mount = MountInfo::clone(table().at(&path("/s3")).unwrap());
+        mount.properties.insert(limits::REQUESTS.into(), "50".into());
+        let bounded = table().with(mount);
+        assert_eq!(bounded.throttle(&path("/s3/a/b")).map(|(m, n)| (m.id, n)), Some((2, 50)));
+        assert!(bounded.throttle(&path("/s3x")).is_none());
+        assert!(bounded.without(&path("/s3")).throttle(&path("/s3/a")).is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! makes its mount unavailable, never the master.
 
 use crate::core::error::{Context, Error, ErrorKind, Result};
+use crate::core::model::limits::of_connector;
 use crate::core::model::{MountId, MountInfo};
 use crate::ufs::{Properties, Ufs};
 use parking_lot::Mutex;
@@ -38,7 +39,7 @@ impl Stores {
     /// `InvalidArgument` when the address or the settings make no sense.
     pub fn of(&self, mount: &Arc<MountInfo>) -> Result<Ufs> {
         if let Some((known, ufs)) = self.opened.lock().get(&mount.id)
-            && (Arc::ptr_eq(known, mount) || known == mount)
+            && (Arc::ptr_eq(known, mount) || is_same_store(known, mount))
         {
             return Ok(ufs.clone());
         }
@@ -58,7 +59,7 @@ impl Stores {
     /// A mount's settings over those for every mount: what a worker opens the store with.
     pub fn merged(&self, properties: &Properties) -> Properties {
         let mut merged = self.defaults.clone();
-        merged.extend(properties.iter().map(|(name, value)| (name.clone(), value.clone())));
+        merged.extend(of_connector(properties));
         merged
     }
 
@@ -66,6 +67,11 @@ impl Stores {
     pub fn forget(&self, mount: MountId) {
         self.opened.lock().remove(&mount);
     }
+}
+
+/// Whether two descriptions of a mount are of the same store, opened alike.
+fn is_same_store(one: &MountInfo, other: &MountInfo) -> bool {
+    one.ufs == other.ufs && of_connector(&one.properties) == of_connector(&other.properties)
 }
 
 /// Waits for a store's answer, `deadline` at most; an error says which mount and store it is of.

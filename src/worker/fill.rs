@@ -9,7 +9,7 @@
 use super::metrics::Counts;
 use super::mounts::{Source, Wanted};
 use super::peers::Peers;
-use super::store::{Block, BlockStore};
+use super::store::{Block, BlockStore, is_full};
 use crate::core::error::{Error, ErrorKind, Result, internal, unavailable};
 use crate::core::metrics::Counter;
 use crate::core::model::{BlockId, WorkerAddress};
@@ -140,7 +140,7 @@ impl Filler {
             return Ok(fill.clone());
         }
         let version = &wanted.source.version;
-        let block = self.shared.store.begin(wanted.block, wanted.length, version)?;
+        let block = self.shared.store.begin(wanted.block, wanted.length, version, wanted.mount)?;
         if !fits(&block) {
             return Err(changed(wanted.block));
         }
@@ -190,8 +190,11 @@ impl Filler {
         self.shared.group.spawn_until_stop("fill behind", async move {
             let filled =
                 async { filler.fill(&wanted.await?, &Rate::default(), |_| {}).await }.await;
-            if let Err(error) = filled {
-                tracing::info!(%error, "a block was not filled");
+            match filled {
+                // A mount that may take no more of the cache says so for every block of it.
+                Err(error) if is_full(error.kind()) => tracing::debug!(%error, "not filled"),
+                Err(error) => tracing::info!(%error, "a block was not filled"),
+                Ok(_) => {}
             }
             drop(permit);
         });

@@ -3,7 +3,7 @@
 //! A worker that cannot reach the master goes on serving what it holds and keeps trying. What the
 //! master says is done: drop these blocks, those are safe in the under store, register again, move
 //! blocks to other workers; and when what is pinned or who takes part has changed, the worker asks
-//! for it. One that stops says so, and gives away what it holds first where it is told to. Once an
+//! for it; so with what mounts may take. One that stops says so, and gives away what it holds first where it is told to. Once an
 //! hour the worker asks which of the files it holds blocks of still exist; it believes a "no"
 //! only from the cluster it first belonged to.
 
@@ -11,7 +11,7 @@ use super::fill::run_blocking;
 use super::identity::Identity;
 use super::migrate::Migrator;
 use super::peers::Peers;
-use super::store::BlockStore;
+use super::store::{Allowance, BlockStore};
 use super::write::Intake;
 use crate::core::config::Config;
 use crate::core::error::{Error, Result, failed_precondition, unavailable};
@@ -20,8 +20,9 @@ use crate::core::model::{BlockId, FileId, Locality, WorkerAddress, WorkerId};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
 use crate::core::proto::grpc::block::{
-    BlockHeartbeatPOptions, BlockHeartbeatPRequest, BlockHeartbeatPResponse, GetWorkerIdPRequest,
-    ManageWorkerPRequest, RegisterWorkerPRequest, StorageList,
+    Allowances, BlockHeartbeatPOptions, BlockHeartbeatPRequest, BlockHeartbeatPResponse,
+    GetWorkerIdPRequest, ManageWorkerPRequest, MountAllowance, MountUsage, RegisterWorkerPRequest,
+    StorageList,
 };
 use crate::core::proto::grpc::{
     CommandType, ManageWorkerAction, Metric, MetricType, WorkerNetAddress,
@@ -31,7 +32,7 @@ use crate::core::proto::v1::file_system_client::FileSystemClient;
 use crate::core::rpc::Primary;
 use crate::core::runtime::Rate;
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -75,6 +76,8 @@ pub struct Heartbeat {
     files_checked: Mutex<Option<Instant>>,
     /// What is pinned as of this version is what the store knows.
     pins_version: Mutex<Option<i64>>,
+    /// What mounts may take as of this version is what the store knows.
+    allowances_version: Mutex<Option<u64>>,
 }
 
 /// What reports are made of, and what does what the master says.
@@ -119,6 +122,7 @@ impl Heartbeat {
             registered: watch::Sender::new(None),
             files_checked: Mutex::new(None),
             pins_version: Mutex::new(None),
+            allowances_version: Mutex::new(None),
         }
     }
 
@@ -162,12 +166,16 @@ impl Heartbeat {
         }
         let share = answer.sync_cache_rate_limit.as_ref().map_or(0.0, |limit| limit.rate_limit());
         self.ufs_rate.set(lower(self.ufs_rate_own, share));
+        if let Some(allowances) = &answer.allowances {
+            self.allow(allowances).await?;
+        }
         self.metrics.gauge(&names::WORKER_UFS_RATE).set(self.ufs_rate.get() as i64);
         let ring = answer.ring_version;
         self.obey(answer).await?;
         if let Some(version) = ring {
             self.peers.learn(version).await?;
         }
+        self.learn_mounts().await?;
         match pins {
             Some(version) if *self.pins_version.lock() != Some(version) => {
                 self.learn_pins(version).await
@@ -260,6 +268,57 @@ impl Heartbeat {
         self.store.set_pins(pins);
         *self.pins_version.lock() = Some(version);
         Ok(())
+    }
+
+    /// Takes in what mounts may take here.
+    async fn allow(&self, told: &Allowances) -> Result<()> {
+        let allowance = |told: &MountAllowance| Allowance {
+            mount: told.mount_id(),
+            name: told.path().into(),
+            quota: told.quota_bytes.and_then(|quota| u64::try_from(quota).ok()),
+            priority: told.priority().parse().unwrap_or_default(),
+        };
+        let allowances: Vec<Allowance> = told.mounts.iter().map(allowance).collect();
+        tracing::info!(mounts = allowances.len(), "learnt what mounts may take");
+        let store = self.store.clone();
+        run_blocking(move || store.allow(&allowances)).await?;
+        *self.allowances_version.lock() = told.version;
+        Ok(())
+    }
+
+    /// Asks whose blocks are of which that is not known; with the next beat again, where there are
+    /// many.
+    async fn learn_mounts(&self) -> Result<()> {
+        let unknown = self.store.unknown(FILES_AT_ONCE);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let mut file_ids: Vec<i64> = unknown.iter().map(|id| id.file().0).collect();
+        file_ids.sort_unstable();
+        file_ids.dedup();
+        let request = v1::CheckFilesRequest { file_ids: file_ids.clone() };
+        let call = self.master.call(|channel| {
+            let request = request.clone();
+            async move { FileSystemClient::new(channel).check_files(request).await }
+        });
+        let answer = match patiently(call).await {
+            Ok(answer) if answer.mount_ids.len() == file_ids.len() => answer,
+            Ok(_) => return Err(unavailable("the master does not say which mounts files are of")),
+            Err(error) => {
+                self.store.still_unknown(unknown);
+                return Err(error);
+            }
+        };
+        let mounts: HashMap<i64, i64> = file_ids.into_iter().zip(answer.mount_ids).collect();
+        let store = self.store.clone();
+        run_blocking(move || {
+            for id in unknown {
+                if let Some(&mount) = mounts.get(&id.file().0).filter(|&&mount| mount > 0) {
+                    store.belongs_to(id, mount);
+                }
+            }
+        })
+        .await
     }
 
     /// Makes sure that the blocks here are of the master's cluster, before anybody is sent to them:
@@ -383,6 +442,8 @@ impl Heartbeat {
             migration_progress: self.migrator.report(),
             lost_storage: self.lost_storage(),
             tiers: self.store.tiers().iter().map(Into::into).collect(),
+            mount_usages: self.mount_usages(),
+            allowances_version: *self.allowances_version.lock(),
             ..Default::default()
         };
         patiently(self.say(request)).await
@@ -397,6 +458,15 @@ impl Heartbeat {
             }
         });
         call.await
+    }
+
+    fn mount_usages(&self) -> Vec<MountUsage> {
+        let told = |(mount, bytes): (i64, u64)| MountUsage {
+            mount_id: Some(mount),
+            used_bytes: Some(bytes as i64),
+        };
+        let used = self.store.usage_by_mount().into_iter();
+        used.filter(|(mount, _)| *mount > 0).map(told).collect()
     }
 
     fn lost_storage(&self) -> Option<StorageList> {

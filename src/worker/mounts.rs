@@ -8,6 +8,7 @@ use crate::core::config::Config;
 use crate::core::error::{
     Context, Error, ErrorKind, Result, failed_precondition, invalid_argument, unavailable,
 };
+use crate::core::model::limits::of_connector;
 use crate::core::model::{BlockId, FileId, MountId};
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::file::file_system_master_worker_service_client::FileSystemMasterWorkerServiceClient;
@@ -47,6 +48,8 @@ pub struct Wanted {
     pub block: BlockId,
     /// Bytes in it.
     pub length: u64,
+    /// The mount it belongs to.
+    pub mount: MountId,
     /// Where they are.
     pub source: Source,
 }
@@ -143,7 +146,7 @@ impl Mounts {
             return Err(invalid_argument(format!("block {id} is beyond the end of its file")));
         }
         let source = Source { ufs, path, offset, version };
-        Ok(Wanted { block: id, length, source })
+        Ok(Wanted { block: id, length, mount: options.mount_id(), source })
     }
 
     /// Where block `id` is to be had when no reader says: the master knows its file.
@@ -218,7 +221,7 @@ impl Mounts {
             (Err(error), _) => return Err(error.context(format!("asking for mount {id}"))),
         };
         let properties = info.properties.clone().unwrap_or_default().properties;
-        let properties: Properties = properties.into_iter().collect();
+        let properties: Properties = of_connector(&properties.into_iter().collect());
         let mut mount = self.mount_of(info.uri(), &properties)?;
         let mut mounts = self.mounts.lock();
         // The same store as before keeps its connections.

@@ -94,7 +94,7 @@ async fn take_copy(
     version: String,
     mut pages: Pages,
 ) -> Result<()> {
-    let block = store.begin(id, pages.length, &version)?;
+    let block = store.begin(id, pages.length, &version, 0)?;
     let other = block.length() != pages.length || block.page_size() != pages.size;
     if other || block.version() != version {
         return Err(Error::new(

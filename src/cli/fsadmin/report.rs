@@ -5,7 +5,7 @@ use crate::cli::print;
 use crate::cli::session::Session;
 use crate::core::error::{ErrorKind, Result};
 use crate::core::metrics::names::{self, Name};
-use crate::core::model::{ByteSize, TierUsage, WorkerInfo, WorkerState};
+use crate::core::model::{ByteSize, FsPath, Limits, TierUsage, WorkerInfo, WorkerState};
 use clap::{Args, ValueEnum};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -166,6 +166,7 @@ fn uptime(start_ms: i64) -> String {
 
 async fn capacity(session: &mut Session) -> Result<()> {
     let workers = session.fs.worker_report().await?;
+    let mounts = session.fs.mount_shares().await?;
     let live = || workers.iter().filter(|worker| worker.live);
     let total: u64 = live().map(|worker| worker.capacity_bytes).sum();
     let used: u64 = live().map(|worker| worker.used_bytes).sum();
@@ -174,6 +175,7 @@ async fn capacity(session: &mut Session) -> Result<()> {
             "totalCapacityBytes": total,
             "usedCapacityBytes": used,
             "workers": workers.iter().map(worker_json).collect::<Vec<_>>(),
+            "mounts": mounts.iter().map(share_json).collect::<Vec<_>>(),
         }));
     }
     let percent = percent(used, total);
@@ -186,11 +188,40 @@ async fn capacity(session: &mut Session) -> Result<()> {
     session.out.table(&header, workers.iter().map(worker_row).collect(), &())?;
     let dirs: Vec<_> =
         live().flat_map(|w| w.tiers.iter().map(move |tier| tier_row(w, tier))).collect();
-    if dirs.is_empty() {
-        return Ok(());
+    if !dirs.is_empty() {
+        session.out.line("\nDirectories:")?;
+        let header = ["Worker Name", "Tier", "Directory", "State", "Capacity", "Used"];
+        session.out.table(&header, dirs, &())?;
     }
-    session.out.line("\nDirectories:")?;
-    session.out.table(&["Worker Name", "Tier", "Directory", "State", "Capacity", "Used"], dirs, &())
+    session.out.line("\nMounts:")?;
+    session.out.table(
+        &["Mount", "Cached", "Quota", "Priority"],
+        mounts.iter().map(share_row).collect(),
+        &(),
+    )
+}
+
+/// A mount, what it may take, and the bytes of it in the cache.
+type Share = (FsPath, Limits, u64);
+
+fn share_row((path, limits, cached): &Share) -> Vec<String> {
+    let used = |quota: ByteSize| format!("{} ({}%)", ByteSize(*cached), percent(*cached, quota.0));
+    vec![
+        path.to_string(),
+        limits.cache_quota.map_or(ByteSize(*cached).to_string(), used),
+        limits.cache_quota.map_or("-".into(), |quota| quota.to_string()),
+        limits.cache_priority.to_string(),
+    ]
+}
+
+fn share_json((path, limits, cached): &Share) -> serde_json::Value {
+    serde_json::json!({
+        "path": path.as_str(),
+        "cachedBytes": cached,
+        "cacheQuotaBytes": limits.cache_quota.map(|quota| quota.0),
+        "cachePriority": limits.cache_priority.name(),
+        "maxRequests": limits.requests,
+    })
 }
 
 fn tier_row(worker: &WorkerInfo, tier: &TierUsage) -> Vec<String> {

@@ -9,8 +9,11 @@ mod fifo;
 mod lfu;
 mod list;
 mod lru;
+mod orders;
 #[cfg(test)]
 mod tests;
+
+pub use orders::{Orders, Owner};
 
 use crate::core::model::EvictionPolicy;
 use std::fmt::Debug;

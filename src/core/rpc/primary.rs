@@ -104,7 +104,10 @@ impl Primary {
                         if !repeatable(error.kind()) {
                             return Err(error);
                         }
-                        self.forget(current.generation).await;
+                        // Whoever says that it is busy is still the primary.
+                        if !(answered && error.kind() == ErrorKind::Aborted) {
+                            self.forget(current.generation).await;
+                        }
                         error
                     }
                 },

@@ -1,4 +1,4 @@
-//! A bound on bytes per second, for work that must leave room for other work.
+//! A bound on bytes per second, or on turns, for work that must leave room for other work.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -59,6 +59,20 @@ impl Rate {
         }
     }
 
+    /// Waits for a turn of one at so many a second, unless that would take longer than `patience`:
+    /// then says so at once, and no turn is taken. What was not used for `burst` may be used at once.
+    pub async fn turn_within(&self, patience: Duration, burst: Duration) -> bool {
+        let wait = self.state.lock().turn(patience, burst, Instant::now());
+        match wait {
+            Some(wait) if wait.is_zero() => true,
+            Some(wait) => {
+                tokio::time::sleep(wait).await;
+                true
+            }
+            None => false,
+        }
+    }
+
     /// Waits until `bytes` more may pass.
     pub async fn take(&self, bytes: u64) {
         let (mut wait, changes) = {
@@ -84,6 +98,21 @@ impl Default for Rate {
 }
 
 impl State {
+    /// How long to wait for a turn; none where that is longer than `patience`.
+    fn turn(&mut self, patience: Duration, burst: Duration, now: Instant) -> Option<Duration> {
+        if self.bytes_per_second == 0 {
+            self.paid = now;
+            return Some(Duration::ZERO);
+        }
+        let start = self.paid.max(now.checked_sub(burst).unwrap_or(now));
+        let wait = start.saturating_duration_since(now);
+        if wait > patience {
+            return None;
+        }
+        self.paid = start + Duration::from_secs_f64(1.0 / self.bytes_per_second as f64);
+        Some(wait)
+    }
+
     /// How long to wait before `bytes` may pass.
     fn take(&mut self, bytes: u64, now: Instant) -> Duration {
         if self.bytes_per_second == 0 {
@@ -111,5 +140,20 @@ mod tests {
         assert_eq!(state.take(1000, later), Duration::from_secs(1), "an idle minute buys little");
         state.bytes_per_second = 0;
         assert_eq!(state.take(1 << 40, later), Duration::ZERO);
+    }
+
+    #[test]
+    fn turns_come_at_the_rate_and_those_that_are_too_far_off_are_not_taken() {
+        let start = Instant::now();
+        let mut state = State { bytes_per_second: 10, paid: start, changes: 0 };
+        let second = Duration::from_secs(1);
+        let mut turn = |now| state.turn(second / 4, second, now);
+        let waits: Vec<_> = (0..5).map(|_| turn(start)).collect();
+        let ms = |ms| Some(Duration::from_millis(ms));
+        assert_eq!(waits, [ms(0), ms(100), ms(200), None, None]);
+        assert_eq!(turn(start + second / 10), ms(200), "refused ones took nothing");
+        let later = start + 60 * second;
+        let burst = (0..20).filter(|_| turn(later) == ms(0)).count();
+        assert_eq!(burst, 11, "a second's worth, and the one that is due");
     }
 }

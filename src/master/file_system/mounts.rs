@@ -4,7 +4,8 @@ use super::{Caller, FileSystem, missing, unexpected};
 use crate::core::error::{
     ErrorKind, Result, already_exists, failed_precondition, invalid_argument, not_found,
 };
-use crate::core::model::{FsPath, MountId, MountInfo};
+use crate::core::model::limits::of_connector;
+use crate::core::model::{FsPath, Limits, MountId, MountInfo};
 use crate::master::journal::entry::{Attributes, Change, Mount, Outcome, UpdateMount};
 use crate::master::stores::{CALL_DEADLINE, within};
 use crate::master::sync::Freshness;
@@ -66,6 +67,7 @@ impl FileSystem {
         let ufs = address(&new.ufs)?;
         let _alone = self.locks.exclusive(std::slice::from_ref(path)).await?;
         self.mounts().check_new(path, &ufs)?;
+        Limits::of(&new.properties)?;
         self.check_place(path).await?;
         let (read_only, properties) = (new.read_only, new.properties);
         self.check_store(path, &ufs, read_only, &properties).await?;
@@ -188,7 +190,8 @@ impl FileSystem {
             }
         }
         let read_only = change.read_only.unwrap_or(mount.read_only);
-        if properties != mount.properties {
+        Limits::of(&properties)?;
+        if of_connector(&properties) != of_connector(&mount.properties) {
             self.check_store(path, &mount.ufs, read_only, &properties).await?;
         }
         let update = UpdateMount {

@@ -8,9 +8,9 @@ use crate::core::proto::grpc::block::worker_manager_master_worker_service_server
 use crate::core::proto::grpc::block::*;
 use crate::core::proto::grpc::{Command, CommandType, ManageWorkerAction, WorkerRateLimit};
 use crate::core::rpc::user_of;
-use crate::master::Master;
 use crate::master::file_system::Caller;
 use crate::master::workers::{Heartbeat, Migration, Registration};
+use crate::master::{Master, limits};
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
@@ -303,6 +303,11 @@ impl WorkerManagerMasterWorkerService for Workers {
             start_ms: beat.start_time_ms,
             lost_storage: beat.lost_storage.unwrap_or_default().storage,
             tiers: beat.tiers.iter().map(Into::into).collect(),
+            mounts: beat
+                .mount_usages
+                .iter()
+                .map(|m| (m.mount_id(), bytes(m.used_bytes())))
+                .collect(),
         });
         let Some(answer) = answer else {
             let command = command(CommandType::Register, Vec::new());
@@ -324,6 +329,7 @@ impl WorkerManagerMasterWorkerService for Workers {
             ring_version: Some(self.0.workers.ring().fingerprint()),
             refuse_writes: Some(drained || state == Some(WorkerState::Draining)),
             drained: Some(drained),
+            allowances: limits::allowances(&self.0, id, beat.allowances_version),
         }))
     }
 

@@ -2,7 +2,7 @@
 
 use super::orders::Orders;
 use crate::core::model::{
-    BlockId, Locality, Ring, TierUsage, WorkerAddress, WorkerId, WorkerInfo, WorkerState,
+    BlockId, Locality, MountId, Ring, TierUsage, WorkerAddress, WorkerId, WorkerInfo, WorkerState,
 };
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -61,6 +61,8 @@ pub struct Heartbeat {
     pub start_ms: Option<i64>,
     /// How full its directories are.
     pub tiers: Vec<TierUsage>,
+    /// Bytes of each mount in its block store.
+    pub mounts: Vec<(MountId, u64)>,
 }
 
 /// What a worker is told in answer to a heartbeat.
@@ -112,6 +114,7 @@ struct Worker {
     contact: Instant,
     lost_storage: Vec<String>,
     open_writes: u32,
+    mounts: Vec<(MountId, u64)>,
     copies: Vec<(BlockId, WorkerInfo)>,
     free_cursor: u64,
     persisted_cursor: u64,
@@ -186,6 +189,7 @@ impl Registry {
         worker.lost_storage = beat.lost_storage;
         worker.open_writes = beat.open_writes;
         worker.info.tiers = beat.tiers;
+        worker.mounts = beat.mounts;
         let answer = Answer {
             free: free.take(&mut worker.free_cursor),
             persisted: persisted.take(&mut worker.persisted_cursor),
@@ -379,6 +383,29 @@ impl Registry {
         totals
     }
 
+    /// Bytes of each mount in the block stores of live workers.
+    pub fn cached(&self) -> HashMap<MountId, u64> {
+        let table = self.table.read();
+        let live = table.workers.values().filter(|worker| worker.info.live);
+        let mut sums = HashMap::new();
+        for &(mount, bytes) in live.flat_map(|worker| &worker.mounts) {
+            *sums.entry(mount).or_default() += bytes;
+        }
+        sums
+    }
+
+    /// The part of what all live workers may hold that this one may.
+    pub fn share_of(&self, id: WorkerId) -> f64 {
+        let table = self.table.read();
+        let live = table.workers.values().filter(|worker| worker.registered && worker.info.live);
+        let (mut own, mut all) = (0, 0);
+        for worker in live {
+            all += worker.info.capacity_bytes;
+            own += if worker.info.id == id { worker.info.capacity_bytes } else { 0 };
+        }
+        if all == 0 { 0.0 } else { own as f64 / all as f64 }
+    }
+
     /// Whether a live worker holds nothing that is nowhere else, and is about to hold nothing such.
     pub fn is_empty_handed(&self, id: WorkerId) -> bool {
         let table = self.table.read();
@@ -429,6 +456,7 @@ impl Table {
             contact: Instant::now(),
             lost_storage: Vec::new(),
             open_writes: 0,
+            mounts: Vec::new(),
             copies: Vec::new(),
             free_cursor: self.free.end(),
             persisted_cursor: self.persisted.end(),

@@ -5,12 +5,14 @@
 //! opens it next finds it there. A page that turns out damaged is missing again, until it is filled
 //! anew with the same bytes.
 
+use super::account::Account;
 use super::checksum::{PageTable, sum_of};
 use super::dir::{Dir, Name, Origin};
 use super::heat::Heat;
 use super::space::Space;
 use crate::core::error::{Context, Error, ErrorKind, Result, data_loss};
-use crate::core::model::BlockId;
+use crate::core::eviction::Owner;
+use crate::core::model::{BlockId, MountId, Priority};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use std::fs::File;
@@ -71,6 +73,12 @@ struct Place {
     site: Site,
     /// Its share of the quota; none once it has been removed.
     space: Option<Space>,
+}
+
+impl Place {
+    fn account(&self) -> Option<&Arc<Account>> {
+        self.space.as_ref()?.account()
+    }
 }
 
 /// What a block is made of.
@@ -147,6 +155,34 @@ impl Block {
 
     pub(super) fn dir(&self) -> Arc<Dir> {
         self.place.read().site.dir.clone()
+    }
+
+    /// The same, and whose it is.
+    pub(super) fn dir_and_owner(&self) -> (Arc<Dir>, Owner) {
+        let place = self.place.read();
+        (place.site.dir.clone(), place.account().map(|account| account.owner()).unwrap_or_default())
+    }
+
+    /// Whom it is charged to; nobody once it has been removed.
+    pub(super) fn account(&self) -> Option<Arc<Account>> {
+        self.place.read().account().cloned()
+    }
+
+    /// The mount it belongs to; 0 where that is not known.
+    pub fn mount(&self) -> MountId {
+        self.place.read().account().map_or(0, |account| account.mount())
+    }
+
+    /// How strongly it stays.
+    pub(super) fn priority(&self) -> Priority {
+        self.dir_and_owner().1.priority
+    }
+
+    /// Charges it to somebody; says whether it is still there to be.
+    pub(super) fn charge(&self, account: &Arc<Account>) -> bool {
+        let mut place = self.place.write();
+        place.space.iter_mut().for_each(|space| space.charge(account));
+        place.space.is_some()
     }
 
     pub(super) fn is_in(&self, dir: &Arc<Dir>) -> bool {
@@ -361,13 +397,14 @@ impl Block {
         ))
     }
 
-    /// Takes `more` bytes of the quota, below `limit`; false when there is no room.
+    /// Takes `more` bytes of the quotas of its directory, below `limit`, and of its mount; false when
+    /// there is no room, none when the mount may have no more.
     ///
     /// # Errors
     /// `Aborted` when the block has been removed.
-    pub(super) fn grow(&self, more: u64, limit: u64) -> Result<bool> {
+    pub(super) fn grow(&self, more: u64, limit: u64) -> Result<Option<bool>> {
         match self.place.write().space.as_mut() {
-            Some(space) => Ok(space.grow(more, limit)),
+            Some(space) => Ok(space.grow_within_quota(more, limit)),
             None => Err(Error::new(
                 ErrorKind::Aborted,
                 format!("block {} has been removed meanwhile", self.id()),
@@ -477,12 +514,13 @@ impl Block {
 
     /// Moves to where a copy of it lies: whoever opens it from now on opens that. Says where it was;
     /// what it was given comes back when it cannot move any more.
-    pub(super) fn move_to(&self, site: Site, space: Space) -> std::result::Result<Site, Site> {
+    pub(super) fn move_to(&self, site: Site, mut space: Space) -> std::result::Result<Site, Site> {
         let mut open = self.open.lock();
         let mut place = self.place.write();
         if place.space.is_none() || self.is_held() || !self.is_whole() {
             return Err(site);
         }
+        place.account().cloned().iter().for_each(|account| space.charge(account));
         *open = Weak::new();
         place.space = Some(space);
         Ok(std::mem::replace(&mut place.site, site))

@@ -18,7 +18,7 @@ use crate::core::config::{StoreDir, StoreQuota};
 use crate::core::error::{
     Context, Error, ErrorKind, Result, failed_precondition, invalid_argument, unavailable,
 };
-use crate::core::eviction::{self, Eviction};
+use crate::core::eviction::Orders;
 use crate::core::model::{BlockId, ByteSize, EvictionPolicy};
 use crate::core::runtime::files;
 use parking_lot::Mutex;
@@ -105,7 +105,7 @@ pub struct Dir {
     /// Held by whoever evicts to go on at once, so that one does at a time.
     pub evicting: Mutex<()>,
     /// In which order its blocks go; those that may.
-    pub order: Mutex<Box<dyn Eviction>>,
+    pub order: Mutex<Orders>,
     /// Blocks that were to go and are pinned.
     pub aside: Mutex<Vec<BlockId>>,
     /// Blocks that were to go and are in use.
@@ -146,7 +146,7 @@ impl Dir {
             found_full: Mutex::new(None),
             speed: Speed::default(),
             evicting: Mutex::default(),
-            order: Mutex::new(eviction::new(policy)),
+            order: Mutex::new(Orders::new(policy)),
             aside: Mutex::default(),
             in_use: Mutex::default(),
             leases: AtomicBool::new(false),
@@ -251,7 +251,7 @@ impl Dir {
     pub fn lose(&self, why: String) -> bool {
         let news = self.lost.lock().replace(why).is_none();
         if news {
-            *self.order.lock() = eviction::new(self.policy);
+            *self.order.lock() = Orders::new(self.policy);
             self.aside.lock().clear();
             self.in_use.lock().clear();
         }

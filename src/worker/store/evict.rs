@@ -5,12 +5,14 @@
 //! ([`super::tier`]). Only at the quota does a fill make room itself, and then blocks just go: they
 //! can be had again. What is the only copy is never in the order of those that go; what is pinned is
 //! put aside until pins change; what somebody has open, holds or fills, until the duty looks again.
+//! First go blocks of mounts that have more than their quota ([`super::account`]), then those of a lower
+//! priority, then whichever the policy says.
 
 use super::block::Block;
 use super::dir::Dir;
 use super::{BlockStore, key};
 use crate::core::error::Result;
-use crate::core::model::{BlockId, FileId};
+use crate::core::model::{BlockId, FileId, MountId, Priority};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -46,6 +48,26 @@ pub fn above(used: u64, quota: u64, low: f64, high: f64) -> u64 {
     if used <= share(high) { 0 } else { used - share(low) }
 }
 
+/// Room that somebody wants.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// Bytes.
+    pub more: u64,
+    /// A block that does not go for it.
+    pub except: Option<BlockId>,
+    /// The highest priority of which blocks go for it.
+    pub most: Priority,
+}
+
+/// Which blocks may go.
+#[derive(Clone, Copy, Debug)]
+pub enum From {
+    /// Those of a mount that has a quota.
+    Mount(MountId),
+    /// Those of no higher priority.
+    UpTo(Priority),
+}
+
 /// What was found at the front of the order.
 pub enum Next {
     /// A block that may go; it is in no order any more.
@@ -60,20 +82,19 @@ impl BlockStore {
     /// Counts that somebody began to read a block.
     pub(super) fn accessed(&self, block: &Arc<Block>) {
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
-        let dir = block.dir();
-        dir.order.lock().access(key(block.id()));
+        let (dir, owner) = block.dir_and_owner();
+        dir.order.lock().access(key(block.id()), owner.mount);
         if dir.tier() > 0 {
             self.warmed(block);
         }
     }
 
     /// Lets `grow` take space in `dir` up to a limit: the high watermark, else the quota, else what
-    /// evicting leaves of it. Says whether it could. Spares the block `except`.
+    /// evicting leaves of it. Says whether it could.
     pub(super) fn make_room(
         &self,
         dir: &Arc<Dir>,
-        more: u64,
-        except: Option<BlockId>,
+        asked: Asked,
         mut grow: impl FnMut(u64) -> Result<bool>,
     ) -> Result<bool> {
         if grow(self.high(dir))? {
@@ -86,9 +107,9 @@ impl BlockStore {
         let _one_at_a_time = dir.evicting.lock();
         // Others, who had no need to wait, may take what came free.
         for _ in 0..MOST_ROUNDS {
-            let wanted = dir.used().saturating_add(more).saturating_sub(dir.quota());
-            let spare = dir.quota() / SPARE_PART;
-            let freed = wanted == 0 || self.evict(dir, wanted.saturating_add(spare), except) > 0;
+            let wanted = dir.used().saturating_add(asked.more).saturating_sub(dir.quota());
+            let more = wanted.saturating_add(dir.quota() / SPARE_PART);
+            let freed = wanted == 0 || self.evict(dir, Asked { more, ..asked }) > 0;
             if grow(dir.quota())? {
                 return Ok(true);
             }
@@ -101,32 +122,22 @@ impl BlockStore {
 
     /// Evicts since the disk itself is full, whatever the quota says: others may use it too. Says
     /// whether anything came free.
-    pub(super) fn make_room_on_disk(
-        &self,
-        dir: &Arc<Dir>,
-        bytes: u64,
-        except: Option<BlockId>,
-    ) -> bool {
+    pub(super) fn make_room_on_disk(&self, dir: &Arc<Dir>, asked: Asked) -> bool {
         let _one_at_a_time = dir.evicting.lock();
-        self.evict(dir, bytes, except) > 0
+        self.evict(dir, asked) > 0
     }
 
-    /// Drops blocks until `bytes` came free, or nothing more may go; returns how many did.
-    fn evict(&self, dir: &Arc<Dir>, bytes: u64, except: Option<BlockId>) -> u64 {
+    /// Drops blocks until as much as is asked for came free, or nothing more may go; returns how many
+    /// bytes did.
+    fn evict(&self, dir: &Arc<Dir>, asked: Asked) -> u64 {
         let mut freed = 0;
         let mut looked_again = false;
         for _ in 0..MOST_TRIES {
-            if freed >= bytes {
+            if freed >= asked.more {
                 break;
             }
-            match self.next_victim(dir, except) {
-                Next::Victim(block) => {
-                    let held = block.bytes_held();
-                    if self.evict_one(&block) {
-                        freed += held;
-                        self.evicted.inc();
-                    }
-                }
+            match self.next_victim(dir, asked.except, From::UpTo(asked.most)) {
+                Next::Victim(block) => freed += self.drop_victim(&block),
                 Next::Passed => {}
                 Next::Empty if looked_again => break,
                 Next::Empty => {
@@ -138,6 +149,16 @@ impl BlockStore {
         freed
     }
 
+    /// Drops a block that is in no order any more; returns how many bytes came free.
+    pub(super) fn drop_victim(&self, block: &Arc<Block>) -> u64 {
+        let held = block.bytes_held();
+        if !self.evict_one(block) {
+            return 0;
+        }
+        self.evicted.inc();
+        held
+    }
+
     /// What was in use may not be any more.
     pub(super) fn look_again(&self, dir: &Arc<Dir>) {
         let in_use = std::mem::take(&mut *dir.in_use.lock());
@@ -145,9 +166,10 @@ impl BlockStore {
     }
 
     /// Takes the next block out of the order of `dir`, and sees whether it may go.
-    pub(super) fn next_victim(&self, dir: &Arc<Dir>, except: Option<BlockId>) -> Next {
-        let Some((next, _)) = dir.order.lock().evict() else { return Next::Empty };
+    pub(super) fn next_victim(&self, dir: &Arc<Dir>, except: Option<BlockId>, from: From) -> Next {
+        let Some(next) = self.next_of(dir, from) else { return Next::Empty };
         let Some(block) = self.peek(BlockId(next as i64)) else { return Next::Passed };
+        dir.order.lock().remove(next, block.mount());
         if !block.is_in(dir) {
             // It moved meanwhile, and belongs into the order there.
             self.postpone(block.id());
@@ -159,6 +181,18 @@ impl BlockStore {
             return Next::Victim(block);
         }
         Next::Passed
+    }
+
+    /// Takes the next key out of the order of `dir`: of those who have more than they may, then of a
+    /// lower priority, then by the policy.
+    fn next_of(&self, dir: &Dir, from: From) -> Option<u64> {
+        let most = match from {
+            From::Mount(mount) => return dir.order.lock().evict_of(mount),
+            From::UpTo(most) => most,
+        };
+        let mut over = self.accounts.over().into_iter();
+        let mut order = dir.order.lock();
+        over.find_map(|mount| order.evict_of(mount)).or_else(|| order.evict(most))
     }
 }
 

@@ -13,6 +13,7 @@
 //! Most calls wait for a disk: their documentation says so, and they belong off the runtime's
 //! threads. Finding a block never waits.
 
+mod account;
 mod allocator;
 mod block;
 mod checksum;
@@ -31,6 +32,7 @@ mod tests;
 mod tier;
 mod writing;
 
+pub use account::Allowance;
 pub use block::{Block, Held};
 pub use health::Damage;
 pub use writing::Writing;
@@ -38,13 +40,14 @@ pub use writing::Writing;
 use crate::core::config;
 use crate::core::error::{Error, ErrorKind, Result, resource_exhausted};
 use crate::core::metrics::{Counter, Metrics, names};
-use crate::core::model::{BlockId, FileId, TierUsage};
+use crate::core::model::{BlockId, FileId, MountId, TierUsage};
+use account::Accounts;
 use allocator::Room;
 use block::{Parts, Site};
 use bytes::Bytes;
 use checksum::PageTable;
 use dir::{Dir, Name, Origin};
-use evict::Pins;
+use evict::{Asked, Pins};
 use parking_lot::{Mutex, RwLock};
 use space::Space;
 use std::collections::{HashMap, HashSet};
@@ -82,6 +85,7 @@ pub struct BlockStore {
     generation: AtomicU64,
     unpersisted: AtomicU64,
     pins: RwLock<Pins>,
+    accounts: Accounts,
     /// The cluster blocks here are of; empty before anybody said.
     cluster: Mutex<String>,
     moves: Moves,
@@ -110,6 +114,7 @@ impl BlockStore {
             generation: AtomicU64::new(now.as_nanos() as u64),
             unpersisted: AtomicU64::new(0),
             pins: RwLock::default(),
+            accounts: Accounts::default(),
             cluster: Mutex::default(),
             moves: Moves::new(config, metrics),
             untidy: Notify::new(),
@@ -257,14 +262,26 @@ impl BlockStore {
         Writing::start(self, id, expected)
     }
 
-    /// A block to be filled with pages: the one that is being filled already, or a new one.
+    /// A block to be filled with pages, of an object of `mount` (0 where that is not known): the one
+    /// that is being filled already, or a new one.
     ///
     /// # Errors
-    /// `ResourceExhausted` when no directory could ever hold it.
-    pub fn begin(&self, id: BlockId, length: u64, version: &str) -> Result<Arc<Block>> {
+    /// `ResourceExhausted` when no directory could ever hold it, or its mount's quota.
+    pub fn begin(
+        &self,
+        id: BlockId,
+        length: u64,
+        version: &str,
+        mount: MountId,
+    ) -> Result<Arc<Block>> {
         if let Some(block) = self.peek(id) {
+            if mount != 0 && block.mount() == 0 {
+                self.belongs_to(id, mount);
+            }
             return Ok(block);
         }
+        let account = self.accounts.of(mount);
+        self.check_quota(&account, length)?;
         let dir = self.dirs_for(length).into_iter().next().ok_or_else(|| {
             resource_exhausted(format!("no directory of this worker can hold {length} bytes"))
         })?;
@@ -277,6 +294,10 @@ impl BlockStore {
             unpersisted: false,
             space,
         }));
+        block.charge(&account);
+        if mount == 0 {
+            self.accounts.note_unknown(id);
+        }
         block.heat.begin(self.moves.now_ms());
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
         Ok(self.blocks.write().entry(id).or_insert(block).clone())
@@ -296,18 +317,19 @@ impl BlockStore {
     ) -> Result<Arc<File>> {
         let more = pages.iter().flatten().map(Bytes::len).sum::<usize>() as u64;
         let dir = block.dir();
-        let grow = |limit| block.grow(more, limit);
-        if !self.make_room(&dir, more, Some(block.id()), grow)? {
+        if !self.make_room_for(block, &dir, more)? {
             return Err(resource_exhausted(format!(
                 "no room to fill block {} in {}: all else there is being filled or read, lent, \
-                 pinned or not persisted yet; raise its quota in goosefs.worker.dirs",
+                 pinned, not persisted yet or of a higher priority; raise its quota in \
+                 goosefs.worker.dirs",
                 block.id(),
                 dir.root().display()
             )));
         }
         block.heat.piece(self.moves.now_ms());
         let mut written = block.write_pages(index, pages);
-        if disk_is_full(&written) && self.make_room_on_disk(&dir, more, Some(block.id())) {
+        let asked = Asked { more, except: Some(block.id()), most: block.priority() };
+        if disk_is_full(&written) && self.make_room_on_disk(&dir, asked) {
             written = block.write_pages(index, pages);
         }
         if let Err(error) = &written {

@@ -40,7 +40,8 @@ impl BlockStore {
         let blocks = self.blocks.read();
         let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
         if current && !block.is_unpersisted() {
-            block.dir().order.lock().insert(key(block.id()), block.bytes_held());
+            let (dir, owner) = block.dir_and_owner();
+            dir.order.lock().insert(key(block.id()), block.bytes_held(), owner);
         }
     }
 
@@ -48,7 +49,8 @@ impl BlockStore {
     pub(super) fn postpone(&self, id: BlockId) {
         let blocks = self.blocks.read();
         if let Some(block) = blocks.get(&id).filter(|block| !block.is_unpersisted()) {
-            block.dir().order.lock().postpone(key(id), block.bytes_held());
+            let (dir, owner) = block.dir_and_owner();
+            dir.order.lock().postpone(key(id), block.bytes_held(), owner);
         }
     }
 
@@ -58,6 +60,12 @@ impl BlockStore {
             self.unpersisted.fetch_add(block.length(), Ordering::Relaxed);
         }
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
+        // The mount stays known of a block that is written anew: it is one of the same file.
+        let mount = self.peek(block.id()).map_or(0, |before| before.mount());
+        block.charge(&self.accounts.of(mount));
+        if mount == 0 {
+            self.accounts.note_unknown(block.id());
+        }
         let block = Arc::new(block);
         let before = {
             let mut blocks = self.blocks.write();
@@ -87,7 +95,8 @@ impl BlockStore {
             _ => {
                 let block = self.insert(block);
                 if !block.is_unpersisted() {
-                    block.dir().order.lock().keep(key(block.id()), block.bytes_held());
+                    let (dir, owner) = block.dir_and_owner();
+                    dir.order.lock().keep(key(block.id()), block.bytes_held(), owner);
                 }
             }
         }
@@ -100,5 +109,6 @@ pub(super) fn key(id: BlockId) -> u64 {
 }
 
 pub(super) fn unlist(block: &Arc<Block>) {
-    block.dir().order.lock().remove(key(block.id()));
+    let (dir, owner) = block.dir_and_owner();
+    dir.order.lock().remove(key(block.id()), owner.mount);
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 const PAGE: usize = 1000;
 
-fn config(root: &Path, dirs: &[(&str, &str, u64)]) -> config::Worker {
+pub(super) fn config(root: &Path, dirs: &[(&str, &str, u64)]) -> config::Worker {
     let mut worker = config::Config::with(&[]).unwrap().worker;
     worker.page_size = ByteSize(PAGE as u64);
     let dir = |&(medium, name, quota): &(&str, &str, u64)| StoreDir {
@@ -23,25 +23,25 @@ fn open(root: &Path) -> Arc<BlockStore> {
     BlockStore::open(&config(root, &[("SSD", "a", 100_000)]), &Metrics::default()).unwrap()
 }
 
-fn data(length: usize, seed: u8) -> Bytes {
+pub(super) fn data(length: usize, seed: u8) -> Bytes {
     (0..length).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect()
 }
 
-fn write(store: &Arc<BlockStore>, id: i64, data: &Bytes) -> Arc<Block> {
+pub(super) fn write(store: &Arc<BlockStore>, id: i64, data: &Bytes) -> Arc<Block> {
     let mut writing = store.write(BlockId(id), data.len() as u64).unwrap();
     data.chunks(333).for_each(|piece| writing.append(&[Bytes::copy_from_slice(piece)]).unwrap());
     writing.commit().unwrap()
 }
 
-fn fill(store: &Arc<BlockStore>, id: i64, data: &Bytes) -> Arc<Block> {
-    let block = store.begin(BlockId(id), data.len() as u64, "v1").unwrap();
+pub(super) fn fill(store: &Arc<BlockStore>, id: i64, data: &Bytes) -> Arc<Block> {
+    let block = store.begin(BlockId(id), data.len() as u64, "v1", 1).unwrap();
     for (index, page) in data.chunks(PAGE).enumerate() {
         store.put_pages(&block, index, &[vec![Bytes::copy_from_slice(page)]]).unwrap();
     }
     block
 }
 
-fn read(block: &Block) -> Result<Bytes> {
+pub(super) fn read(block: &Block) -> Result<Bytes> {
     let file = block.open()?;
     let mut buffer = vec![0; block.length() as usize];
     block.read(&file, 0, &mut buffer)?;
@@ -107,7 +107,7 @@ fn after_a_crash_a_torn_fill_is_dropped_and_a_torn_write_never_was() {
     let temp = tempfile::tempdir().unwrap();
     let store = open(temp.path());
     let whole = fill(&store, 1, &data(2000, 1));
-    let torn = store.begin(BlockId(2), 2000, "v1").unwrap();
+    let torn = store.begin(BlockId(2), 2000, "v1", 1).unwrap();
     store.put_pages(&torn, 1, &[vec![data(PAGE, 2)]]).unwrap();
     let mut writing = store.write(BlockId(3), 10).unwrap();
     writing.append(&[data(10, 3)]).unwrap();
@@ -126,7 +126,7 @@ fn after_a_crash_a_torn_fill_is_dropped_and_a_torn_write_never_was() {
 fn pages_of_a_half_filled_block_are_kept_when_they_are_saved() {
     let temp = tempfile::tempdir().unwrap();
     let store = open(temp.path());
-    let block = store.begin(BlockId(2), 2500, "v1").unwrap();
+    let block = store.begin(BlockId(2), 2500, "v1", 1).unwrap();
     store.put_pages(&block, 1, &[vec![data(PAGE, 2)]]).unwrap();
     store.save_partial();
     drop((block, store));

@@ -9,14 +9,14 @@
 
 use super::block::{Block, Site};
 use super::dir::{Dir, Origin};
-use super::evict::{Next, above, is_in_use};
+use super::evict::{Asked, From, Next, above, is_in_use};
 use super::space::Space;
 use super::writing::sync_folder;
 use super::{BlockStore, is_full, key};
 use crate::core::config;
 use crate::core::error::{Context, Error, ErrorKind, Result};
 use crate::core::metrics::{Counter, Metrics, names};
-use crate::core::model::BlockId;
+use crate::core::model::{BlockId, Priority};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -106,6 +106,7 @@ impl BlockStore {
     /// Lowers directories that are above the high watermark to the low one, and moves hot blocks up.
     /// Waits for the disks, for as long as that takes.
     pub fn tend(&self) {
+        self.trim();
         for dir in self.serving() {
             self.look_again(dir);
             let excess = above(dir.used(), dir.quota(), self.watermark_low, self.watermark_high);
@@ -126,7 +127,7 @@ impl BlockStore {
             if dir.used() <= target || dir.is_lost() || self.moves.is_stopping() {
                 return;
             }
-            match self.next_victim(dir, None) {
+            match self.next_victim(dir, None, From::UpTo(Priority::High)) {
                 Next::Victim(block) => self.let_go(&block),
                 Next::Passed => {}
                 Next::Empty => break,
@@ -220,7 +221,7 @@ impl BlockStore {
         let is_above = |dir: &&Arc<Dir>| dir.tier() + 1 == tier && !(needs_disk && dir.is_memory());
         let upper = self.serving().filter(is_above).cloned().collect();
         let Some(to) = self.choose(upper, block.length()).into_iter().next() else { return };
-        if !self.displace(&to, block.length(), self.moves.heat(&block)) {
+        if !self.displace(&to, &block) {
             return;
         }
         match self.relocate(&block, &to) {
@@ -230,15 +231,18 @@ impl BlockStore {
         }
     }
 
-    /// Makes room in `dir` at the cost of blocks colder than `heat` only; says whether there is some.
-    fn displace(&self, dir: &Arc<Dir>, bytes: u64, heat: u32) -> bool {
-        let has_room = || dir.used() + bytes <= self.high(dir);
+    /// Makes room in `dir` for a block at the cost of colder ones only, of no higher priority; says
+    /// whether there is some.
+    fn displace(&self, dir: &Arc<Dir>, hot: &Block) -> bool {
+        let has_room = || dir.used() + hot.length() <= self.high(dir);
+        let heat = self.moves.heat(hot);
+        let from = From::UpTo(hot.priority());
         let most = dir.order.lock().len();
         for _ in 0..most {
             if has_room() || self.moves.is_stopping() {
                 break;
             }
-            match self.next_victim(dir, None) {
+            match self.next_victim(dir, None, from) {
                 Next::Victim(block) if self.moves.heat(&block) < heat => self.let_go(&block),
                 Next::Victim(block) => {
                     self.postpone(block.id());
@@ -256,7 +260,8 @@ impl BlockStore {
     fn relocate(&self, block: &Arc<Block>, to: &Arc<Dir>) -> Result<bool> {
         let (id, length) = (block.id(), block.length());
         let mut space = Space::none(to);
-        if !self.make_room(to, length, Some(id), |limit| Ok(space.grow(length, limit)))? {
+        let asked = Asked { more: length, except: Some(id), most: block.priority() };
+        if !self.make_room(to, asked, |limit| Ok(space.grow(length, limit)))? {
             return Ok(false);
         }
         let only_copy = block.is_unpersisted();
@@ -327,9 +332,10 @@ impl BlockStore {
         let switched = if current { block.move_to(to.clone(), space) } else { Err(to.clone()) };
         let (useless, moved) = match switched {
             Ok(from) => {
-                from.dir.order.lock().remove(key(id));
+                let (_, owner) = block.dir_and_owner();
+                from.dir.order.lock().remove(key(id), owner.mount);
                 if !block.is_unpersisted() {
-                    to.dir.order.lock().insert(key(id), block.length());
+                    to.dir.order.lock().insert(key(id), block.length(), owner);
                 }
                 (from, true)
             }

@@ -3,10 +3,11 @@
 use super::block::{Block, Parts, Site, write_all_at};
 use super::checksum::{PageTable, Summing};
 use super::dir::{Dir, Name, Origin};
+use super::evict::Asked;
 use super::space::Space;
 use super::{BlockStore, disk_is_full, is_full};
 use crate::core::error::{Context, Result, resource_exhausted};
-use crate::core::model::BlockId;
+use crate::core::model::{BlockId, Priority};
 use bytes::Bytes;
 use std::fs::File;
 use std::path::Path;
@@ -71,7 +72,10 @@ impl Writing {
     /// `ResourceExhausted` when there is no room, in no directory.
     pub fn append(&mut self, pieces: &[Bytes]) -> Result<()> {
         let more = pieces.iter().map(Bytes::len).sum::<usize>() as u64;
-        if !self.store.make_room(&self.dir, more, None, |limit| Ok(self.space.grow(more, limit)))? {
+        if !self
+            .store
+            .make_room(&self.dir, asked(more), |limit| Ok(self.space.grow(more, limit)))?
+        {
             self.relocate(more)?;
         }
         let slices: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
@@ -92,7 +96,7 @@ impl Writing {
             Ok(())
         };
         let mut written = attempt(self);
-        if disk_is_full(&written) && self.store.make_room_on_disk(&self.dir, more, None) {
+        if disk_is_full(&written) && self.store.make_room_on_disk(&self.dir, asked(more)) {
             written = attempt(self);
         }
         if !disk_is_full(&written) {
@@ -170,7 +174,7 @@ impl Writing {
                 continue;
             }
             let mut space = Space::none(&dir);
-            if !self.store.make_room(&dir, total, None, |limit| Ok(space.grow(total, limit)))? {
+            if !self.store.make_room(&dir, asked(total), |limit| Ok(space.grow(total, limit)))? {
                 continue;
             }
             let file = create(&dir, self.name)?;
@@ -199,6 +203,11 @@ impl Drop for Writing {
             self.dir.remove(Origin::Written, self.name);
         }
     }
+}
+
+/// Data that is nowhere else takes the room of any that is.
+fn asked(more: u64) -> Asked {
+    Asked { more, except: None, most: Priority::High }
 }
 
 fn create(dir: &Dir, name: Name) -> Result<File> {

@@ -25,6 +25,17 @@ impl Files {
         self.0.check_primary()?;
         Ok(&self.0.files)
     }
+
+    /// The path that a request is about, when it is the turn of its namespace.
+    async fn admit(&self, text: &str) -> Result<FsPath, Status> {
+        let path = path(text)?;
+        self.admit_to(&path).await?;
+        Ok(path)
+    }
+
+    async fn admit_to(&self, path: &FsPath) -> Result<(), crate::core::error::Error> {
+        self.0.throttle.admit(&self.0.files.mounts(), path).await
+    }
 }
 
 /// Who calls, as which operation.

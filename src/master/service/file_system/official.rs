@@ -10,9 +10,9 @@ use crate::core::proto::convert::bits_of;
 use crate::core::proto::grpc::file::file_system_master_client_service_server::FileSystemMasterClientService;
 use crate::core::proto::grpc::file::*;
 use crate::core::security::Access;
-use crate::master::Master;
 use crate::master::file_system::{Listing, NewDirectory, NewFile, ReadOptions, Removal};
 use crate::master::service::Answered;
+use crate::master::{Master, limits};
 use futures::StreamExt;
 use futures::stream::{BoxStream, try_unfold};
 use prost::Message;
@@ -103,7 +103,8 @@ impl FileSystemMasterClientService for Files {
         let caller = caller(&request, &None);
         let unset = GetStatusPOptions::default();
         let options = read_options(files, sent.options.as_ref().unwrap_or(&unset));
-        let status = files.status(&caller, &path(sent.path())?, &options).await?;
+        let path = self.admit(sent.path()).await?;
+        let status = files.status(&caller, &path, &options).await?;
         answer(GetStatusPResponse { file_info: Some((&status).into()) })
     }
 
@@ -118,7 +119,11 @@ impl FileSystemMasterClientService for Files {
         let mut response = GetStatusBatchPResponse::default();
         for text in sent.paths {
             let status = match FsPath::parse(&text) {
-                Ok(path) => files.status(&caller, &path, &options).await,
+                Ok(path) => match self.admit_to(&path).await {
+                    Ok(()) => files.status(&caller, &path, &options).await,
+                    // As a whole: to the caller a path that fails is one that is not there.
+                    Err(busy) => return Err(busy.into()),
+                },
                 Err(error) => Err(error),
             };
             match status {
@@ -138,7 +143,7 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?.clone();
         let caller = caller(&request, &None);
         let sent = request.into_inner();
-        let path = path(sent.path())?;
+        let path = self.admit(sent.path()).await?;
         let options = sent.options.unwrap_or_default();
         let load = (options.load_metadata_type, options.default_load_metadata_type);
         let freshness = freshness(&files, load, &options.common_options);
@@ -157,7 +162,8 @@ impl FileSystemMasterClientService for Files {
         let sent = request.into_inner();
         let bits = sent.options.and_then(|options| options.bits).map_or(0, bits_of);
         let options = ReadOptions { access: Some(Access::from_bits(bits)), ..Default::default() };
-        files.status(&caller, &path(sent.path())?, &options).await?;
+        let path = self.admit(sent.path()).await?;
+        files.status(&caller, &path, &options).await?;
         answer(CheckAccessPResponse {})
     }
 
@@ -178,7 +184,8 @@ impl FileSystemMasterClientService for Files {
             write_type: options.write_type().chosen(),
             default_write_type: options.default_write_type().chosen(),
         };
-        let status = files.create_file(&caller, &path(request.get_ref().path())?, new).await?;
+        let path = self.admit(request.get_ref().path()).await?;
+        let status = files.create_file(&caller, &path, new).await?;
         answer(CreateFilePResponse { file_info: Some((&status).into()) })
     }
 
@@ -223,7 +230,8 @@ impl FileSystemMasterClientService for Files {
             write_type: options.write_type().chosen(),
             default_write_type: options.default_write_type().chosen(),
         };
-        files.create_directory(&caller, &path(request.get_ref().path())?, new).await?;
+        let path = self.admit(request.get_ref().path()).await?;
+        files.create_directory(&caller, &path, new).await?;
         answer(CreateDirectoryPResponse {})
     }
 
@@ -234,7 +242,7 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?;
         let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
-        let link = path(request.get_ref().link())?;
+        let link = self.admit(request.get_ref().link()).await?;
         files.create_symlink(&caller, &link, options.target(), options.create_parent()).await?;
         answer(CreateSymlinkPResponse {})
     }
@@ -244,7 +252,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<GetLinkTargetPRequest>,
     ) -> Answered<GetLinkTargetPResponse> {
         let caller = caller(&request, &None);
-        let link = path(request.get_ref().link())?;
+        let link = self.admit(request.get_ref().link()).await?;
         let status = self.files()?.status(&caller, &link, &ReadOptions::default()).await?;
         if !status.is_symlink() {
             let text = format!("{link} is no symbolic link");
@@ -259,7 +267,8 @@ impl FileSystemMasterClientService for Files {
         let caller = caller(&request, &options.common_options);
         let (recursive, here_only) = (options.recursive(), options.goosefs_only());
         let removal = Removal { recursive, here_only, only: None };
-        files.remove(&caller, &path(request.get_ref().path())?, removal).await?;
+        let path = self.admit(request.get_ref().path()).await?;
+        files.remove(&caller, &path, removal).await?;
         answer(DeletePResponse {})
     }
 
@@ -267,7 +276,8 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?;
         let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
-        let (from, to) = (path(request.get_ref().path())?, path(request.get_ref().dst_path())?);
+        let from = self.admit(request.get_ref().path()).await?;
+        let to = path(request.get_ref().dst_path())?;
         files.rename(&caller, &from, &to).await?;
         if options.persist() {
             files.schedule_persist(&caller, &to, 0).await?;
@@ -291,7 +301,8 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?;
         let options = request.get_ref().options.unwrap_or_default();
         let caller = caller(&request, &options.common_options);
-        let (path, wait) = (path(request.get_ref().path())?, options.persistence_wait_time());
+        let path = self.admit(request.get_ref().path()).await?;
+        let wait = options.persistence_wait_time();
         files.schedule_persist(&caller, &path, wait).await?;
         answer(ScheduleAsyncPersistencePResponse {})
     }
@@ -303,7 +314,7 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?;
         let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
-        let path = path(request.get_ref().path())?;
+        let path = self.admit(request.get_ref().path()).await?;
         if options.persisted() {
             files.schedule_persist(&caller, &path, 0).await?;
         }
@@ -315,7 +326,7 @@ impl FileSystemMasterClientService for Files {
         let caller = caller(&request, &None);
         let sent = request.into_inner();
         let options = sent.options.unwrap_or_default();
-        let path = path(sent.path())?;
+        let path = self.admit(sent.path()).await?;
         self.files()?.free(&caller, &path, options.recursive(), options.forced()).await?;
         answer(FreePResponse {})
     }
@@ -451,7 +462,7 @@ impl FileSystemMasterClientService for Files {
     ) -> Answered<Self::ListNamespaceStream> {
         let found = self.files()?.namespaces()?;
         let file_info = found.iter().map(FileInfo::from).collect();
-        let message = ListNamespacePResponse { file_info };
+        let message = ListNamespacePResponse { file_info, shares: limits::shares(&self.0) };
         answer(futures::stream::once(async { Ok(message) }).boxed())
     }
 
@@ -460,7 +471,9 @@ impl FileSystemMasterClientService for Files {
         request: Request<StatNamespacePRequest>,
     ) -> Answered<StatNamespacePResponse> {
         let status = self.files()?.namespace(request.get_ref().namespace())?;
-        answer(StatNamespacePResponse { file_info: Some((&status).into()) })
+        let mut shares = limits::shares(&self.0).into_iter();
+        let share = shares.find(|share| share.mount_id() == status.mount_id);
+        answer(StatNamespacePResponse { file_info: Some((&status).into()), share })
     }
 
     async fn set_namespace_attribute(

@@ -32,7 +32,7 @@ impl v1::file_system_server::FileSystem for Files {
             let text = format!("an extended attribute is at most {MAX_XATTR} bytes");
             return Err(invalid_argument(text).into());
         }
-        let path = path(&sent.path)?;
+        let path = self.admit(&sent.path).await?;
         let attributes = Attributes {
             mode: sent.mode.map(|mode| mode & 0o7777),
             modified_ms: sent.modified_ms,
@@ -74,11 +74,15 @@ impl v1::file_system_server::FileSystem for Files {
         let mut answer =
             v1::CheckFilesResponse { cluster_id: self.0.cluster_id()?, ..Default::default() };
         for id in ids {
-            match files.by_id(FileId(id)) {
-                Ok(status) if status.is_persisted() => answer.persisted.push(id),
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => answer.missing.push(id),
-                Err(error) => return Err(error.into()),
+            let found = match files.by_id(FileId(id)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                found => Some(found?),
+            };
+            answer.mount_ids.push(found.as_ref().map_or(0, |status| status.mount_id));
+            match found {
+                None => answer.missing.push(id),
+                Some(status) if status.is_persisted() => answer.persisted.push(id),
+                Some(_) => {}
             }
         }
         Ok(Response::new(answer))

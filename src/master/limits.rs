@@ -1,0 +1,55 @@
+//! What namespaces may take, and what they take.
+//!
+//! A quota is of the cluster's cache; each worker keeps to its part of it, which is the part of all
+//! capacity that it has: blocks are spread like that too. Workers are told with a heartbeat, when what
+//! they keep to is not what holds now, and say with each what mounts take.
+
+use crate::core::model::{ByteSize, Limits, MountId, Priority, WorkerId};
+use crate::core::proto::grpc::block::{Allowances, MountAllowance};
+use crate::core::proto::grpc::file::MountShare;
+use crate::master::Master;
+use prost::Message;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher};
+
+/// What a worker is to keep to; none where that is what it keeps to, by the version it says.
+pub fn allowances(master: &Master, worker: WorkerId, kept: Option<u64>) -> Option<Allowances> {
+    let mounts = master.files.mounts();
+    let bound = mounts.iter().filter_map(|mount| {
+        let limits = Limits::known(&mount.properties);
+        limits.bound_cache().then(|| (mount.id, mount.path.as_str().to_string(), limits))
+    });
+    let bound: Vec<_> = bound.collect();
+    // Where nothing is bound, nothing has to be shared.
+    let share = if bound.is_empty() { 0.0 } else { master.workers.share_of(worker) };
+    let mounts = bound.into_iter().map(|(id, path, limits)| allowance(id, path, limits, share));
+    let allowances = Allowances { version: None, mounts: mounts.collect() };
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&allowances.encode_to_vec());
+    let version = hasher.finish();
+    (kept != Some(version)).then_some(Allowances { version: Some(version), ..allowances })
+}
+
+fn allowance(id: MountId, path: String, limits: Limits, share: f64) -> MountAllowance {
+    let quota = limits.cache_quota.map(|ByteSize(quota)| (quota as f64 * share) as i64);
+    let priority = Some(limits.cache_priority).filter(|&priority| priority != Priority::default());
+    MountAllowance {
+        mount_id: Some(id),
+        path: Some(path),
+        quota_bytes: quota,
+        priority: priority.map(|priority| priority.name().into()),
+    }
+}
+
+/// What each mount takes of the cache, and what it may take.
+pub fn shares(master: &Master) -> Vec<MountShare> {
+    let cached: HashMap<MountId, u64> = master.workers.cached();
+    let mounts = master.files.mounts();
+    let share = |mount: &crate::core::model::MountInfo| MountShare {
+        mount_id: Some(mount.id),
+        path: Some(mount.path.to_string()),
+        cached_bytes: Some(cached.get(&mount.id).copied().unwrap_or_default() as i64),
+        limits: Limits::known(&mount.properties).to_properties().into_iter().collect(),
+    };
+    mounts.iter().map(|mount| share(mount)).collect()
+}

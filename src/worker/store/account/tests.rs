@@ -1,0 +1,133 @@
+//! Quotas and priorities in a real store.
+
+use super::super::tests::{config, data, fill, write};
+use super::*;
+use crate::core::metrics::Metrics;
+
+const GOLD: MountId = 2;
+const SAND: MountId = 3;
+
+fn store(root: &std::path::Path, dirs: &[(&str, &str, u64)]) -> Arc<BlockStore> {
+    BlockStore::open(&config(root, dirs), &Metrics::default()).unwrap()
+}
+
+/// Fills a block of `length` bytes of a mount; says whether it could.
+fn cache(store: &Arc<BlockStore>, mount: MountId, id: i64, length: usize) -> Result<Arc<Block>> {
+    let block = store.begin(BlockId(id), length as u64, "v1", mount)?;
+    for (index, page) in data(length, id as u8).chunks(1000).enumerate() {
+        let page = bytes::Bytes::copy_from_slice(page);
+        store.put_pages(&block, index, &[vec![page]])?;
+    }
+    Ok(block)
+}
+
+fn allow(mount: MountId, quota: Option<u64>, priority: Priority) -> Allowance {
+    Allowance { mount, name: format!("/ns{mount}"), quota, priority }
+}
+
+fn used(store: &BlockStore, mount: MountId) -> u64 {
+    let all = store.usage_by_mount();
+    all.into_iter().find(|(id, _)| *id == mount).map_or(0, |(_, bytes)| bytes)
+}
+
+fn has(store: &BlockStore, ids: impl IntoIterator<Item = i64>) -> Vec<i64> {
+    ids.into_iter().filter(|&id| store.peek(BlockId(id)).is_some()).collect()
+}
+
+#[test]
+fn a_mount_at_its_quota_makes_room_among_its_own_blocks_only() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store(temp.path(), &[("SSD", "a", 100_000)]);
+    store.allow(&[allow(SAND, Some(5000), Priority::Normal)]);
+    (1..=10).for_each(|id| drop(cache(&store, GOLD, id, 2000).unwrap()));
+    for id in 101..=120 {
+        cache(&store, SAND, id, 2000).unwrap();
+        assert!(used(&store, SAND) <= 5000);
+    }
+    assert_eq!(has(&store, 1..=10).len(), 10);
+    assert_eq!((used(&store, GOLD), used(&store, SAND)), (20_000, 4000));
+    let error = cache(&store, SAND, 200, 5001).unwrap_err();
+    assert!(
+        error.to_string().contains("/ns3") && error.to_string().contains("cacheQuota"),
+        "{error}"
+    );
+    assert!(store.peek(BlockId(200)).is_none(), "what can never fit is not begun");
+}
+
+#[test]
+fn a_quota_of_nothing_keeps_nothing_and_drops_what_is_there() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store(temp.path(), &[("SSD", "a", 100_000)]);
+    (1..=3).for_each(|id| drop(cache(&store, SAND, id, 2000).unwrap()));
+    let only_copy = write(&store, 50, &data(1500, 1));
+    store.belongs_to(only_copy.id(), SAND);
+    assert_eq!(used(&store, SAND), 7500);
+    store.allow(&[allow(SAND, Some(0), Priority::Normal)]);
+    store.tend();
+    assert_eq!(has(&store, (1..=3).chain([50])), [50], "the only copy stays");
+    assert!(cache(&store, SAND, 4, 10).is_err());
+    cache(&store, GOLD, 5, 10).unwrap();
+    store.set_persisted(only_copy.id());
+    store.tend();
+    assert_eq!(used(&store, SAND), 0);
+    store.allow(&[]);
+    cache(&store, SAND, 4, 10).unwrap();
+}
+
+#[test]
+fn a_quota_counts_over_all_directories_and_follows_moves() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store(temp.path(), &[("MEM", "m", 10_000), ("SSD", "s", 100_000)]);
+    store.allow(&[allow(SAND, Some(30_000), Priority::Normal)]);
+    for id in 1..=40 {
+        cache(&store, SAND, id, 2000).unwrap();
+        store.tend();
+        assert!(used(&store, SAND) <= 30_000);
+    }
+    assert_eq!(used(&store, SAND), store.usage().used);
+    assert!(store.usage().used > 20_000, "both tiers are in use");
+    store.ids().into_iter().for_each(|id| drop(store.remove(id)));
+    assert_eq!((used(&store, SAND), store.usage().used), (0, 0));
+}
+
+#[test]
+fn a_lower_priority_goes_first_and_never_pushes_a_higher_one_out() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store(temp.path(), &[("SSD", "a", 20_000)]);
+    (1..=5).for_each(|id| drop(cache(&store, GOLD, id, 2000).unwrap()));
+    (11..=15).for_each(|id| drop(cache(&store, SAND, id, 2000).unwrap()));
+    store.allow(&[allow(GOLD, None, Priority::High)]);
+    (21..=30).for_each(|id| drop(cache(&store, SAND, id, 2000).unwrap()));
+    assert_eq!(has(&store, 1..=5), [1, 2, 3, 4, 5]);
+    (6..=10).for_each(|id| drop(cache(&store, GOLD, id, 2000).unwrap()));
+    assert_eq!(has(&store, 11..=30), Vec::<i64>::new(), "all of it made way");
+    assert!(cache(&store, SAND, 31, 2000).is_err());
+    assert_eq!(has(&store, 1..=10).len(), 10);
+    // Of one priority, they are as they were before.
+    store.allow(&[]);
+    cache(&store, SAND, 31, 2000).unwrap();
+}
+
+#[test]
+fn what_came_without_a_name_is_asked_for_and_then_counted() {
+    let temp = tempfile::tempdir().unwrap();
+    let dirs = [("SSD", "a", 100_000)];
+    {
+        let store = store(temp.path(), &dirs);
+        fill(&store, 1, &data(2500, 1));
+        write(&store, 2, &data(1500, 1));
+        assert_eq!(store.unknown(10), [BlockId(2)], "a filled one knows its mount");
+    }
+    let store = store(temp.path(), &dirs);
+    let mut unknown = store.unknown(10);
+    unknown.sort_unstable();
+    assert_eq!(unknown, [BlockId(1), BlockId(2)]);
+    assert_eq!(store.usage_by_mount(), [(0, 4000)]);
+    assert!(store.unknown(10).is_empty());
+    store.still_unknown(unknown);
+    store.unknown(10).into_iter().for_each(|id| store.belongs_to(id, SAND));
+    assert_eq!(store.usage_by_mount(), [(SAND, 4000)]);
+    store.allow(&[allow(SAND, Some(2000), Priority::Normal)]);
+    store.tend();
+    assert_eq!(has(&store, 1..=2), [2]);
+}

@@ -355,11 +355,17 @@ _goosefs() {
             goosefs__subcmd__ns,delete)
                 cmd="goosefs__subcmd__ns__subcmd__delete"
                 ;;
+            goosefs__subcmd__ns,limits)
+                cmd="goosefs__subcmd__ns__subcmd__setLimits"
+                ;;
             goosefs__subcmd__ns,ls)
                 cmd="goosefs__subcmd__ns__subcmd__ls"
                 ;;
             goosefs__subcmd__ns,policy)
                 cmd="goosefs__subcmd__ns__subcmd__setPolicy"
+                ;;
+            goosefs__subcmd__ns,setLimits)
+                cmd="goosefs__subcmd__ns__subcmd__setLimits"
                 ;;
             goosefs__subcmd__ns,setPolicy)
                 cmd="goosefs__subcmd__ns__subcmd__setPolicy"
@@ -3489,7 +3495,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__ns)
-            opts="-o -D -h -V --output --config --help --version create delete ls stat setPolicy policy setTtl ttl unsetTtl update"
+            opts="-o -D -h -V --output --config --help --version create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3519,7 +3525,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__ns__subcmd__create)
-            opts="-w -o -D -h -V --ufs --write-type --wPolicy --read-type --rPolicy --read-only --readonly --shared --attribute --secret --option --output --config --help --version"
+            opts="-w -o -D -h -V --ufs --write-type --wPolicy --read-type --rPolicy --cache-quota --cacheQuota --cache-priority --cachePriority --max-requests --maxRequests --read-only --readonly --shared --attribute --secret --option --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3546,6 +3552,30 @@ _goosefs() {
                     return 0
                     ;;
                 --read-type)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cacheQuota)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-quota)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cachePriority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --maxRequests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-requests)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3621,6 +3651,60 @@ _goosefs() {
                 return 0
             fi
             case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__ns__subcmd__setLimits)
+            opts="-o -D -h -V --cache-quota --cacheQuota --cache-priority --cachePriority --max-requests --maxRequests --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cacheQuota)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-quota)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cachePriority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cache-priority)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --maxRequests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0

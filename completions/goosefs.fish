@@ -406,7 +406,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s R -l recursive -d 'List directories below too'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s h -l human -d 'Print sizes for people, as in 1.5GB'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s p -l pinned -d 'List only what is pinned'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s p -l pinned -d 'List only what is pinned, and on which media it is to be'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s d -l directory -d 'List a directory itself, not what is in it'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s f -l force -d 'Ask the under store what is there now'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from ls" -s r -l reverse -d 'Turn the order around'
@@ -575,25 +575,30 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -l progress -d 'Follow the job until it ends, as without it'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "create" -d 'Make a namespace of an under store'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "delete" -d 'Delete namespaces; their data stays where it is'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "ls" -d 'List namespaces'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "stat" -d 'Show namespaces'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "setPolicy" -d 'Set read and write policies'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "policy" -d 'Set read and write policies'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "setTtl" -d 'Let what is in a namespace expire'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "ttl" -d 'Let what is in a namespace expire'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "unsetTtl" -d 'Let what is in a namespace live forever again'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl update" -f -a "update" -d 'Change how the under store of a namespace is attached'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "create" -d 'Make a namespace of an under store'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "delete" -d 'Delete namespaces; their data stays where it is'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "ls" -d 'List namespaces'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "stat" -d 'Show namespaces'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "setPolicy" -d 'Set read and write policies'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "policy" -d 'Set read and write policies'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "setTtl" -d 'Let what is in a namespace expire'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "ttl" -d 'Let what is in a namespace expire'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "unsetTtl" -d 'Let what is in a namespace live forever again'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "setLimits" -d 'Bound what a namespace takes of the cache and of the master'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "limits" -d 'Bound what a namespace takes of the cache and of the master'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "update" -d 'Change how the under store of a namespace is attached'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -s w -l ufs -d 'Address of the under store' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l wPolicy -l write-type -d 'Where writes land, and when' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l rPolicy -l read-type -d 'Whether reads leave a copy' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l cacheQuota -l cache-quota -d 'Bytes of the cluster\'s cache it may take, as in 500GB; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l cachePriority -l cache-priority -d 'How strongly its blocks stay: LOW, NORMAL or HIGH' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l maxRequests -l max-requests -d 'Requests a second that the master takes for it; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l option -l attribute -l secret -d 'A property for the connector, such as a credential' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -657,6 +662,24 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from unsetTtl" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from unsetTtl" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from unsetTtl" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l cacheQuota -l cache-quota -d 'Bytes of the cluster\'s cache it may take, as in 500GB; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l cachePriority -l cache-priority -d 'How strongly its blocks stay: LOW, NORMAL or HIGH' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l maxRequests -l max-requests -d 'Requests a second that the master takes for it; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l cacheQuota -l cache-quota -d 'Bytes of the cluster\'s cache it may take, as in 500GB; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l cachePriority -l cache-priority -d 'How strongly its blocks stay: LOW, NORMAL or HIGH' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l maxRequests -l max-requests -d 'Requests a second that the master takes for it; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
+json\t'JSON, for programs'"
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -l option -l attribute -l secret -d 'A property for the connector, such as a credential' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"

@@ -23,5 +23,6 @@ mod masters;
 mod memory;
 mod ns;
 mod official;
+mod pins;
 mod tiers;
 mod ufs;

@@ -293,6 +293,9 @@ pub fn status_json(status: &Status) -> serde_json::Value {
     if status.is_symlink() {
         add("symlink", status.symlink.clone().into());
     }
+    if !status.pinned_media().is_any() {
+        add("pinnedMedia", status.pinned_media().names().into());
+    }
     if status.replication().is_set() {
         add("replicationMin", status.replication().min.into());
         add("replicationMax", status.replication().max.map_or(-1, i64::from).into());

@@ -11,12 +11,12 @@ use super::fill::run_blocking;
 use super::identity::Identity;
 use super::migrate::Migrator;
 use super::peers::Peers;
-use super::store::{Allowance, BlockStore};
+use super::store::{Allowance, BlockStore, Pins};
 use super::write::Intake;
 use crate::core::config::Config;
 use crate::core::error::{Error, Result, failed_precondition, unavailable};
 use crate::core::metrics::{Metrics, names};
-use crate::core::model::{BlockId, FileId, Locality, WorkerAddress, WorkerId};
+use crate::core::model::{BlockId, FileId, Locality, Media, WorkerAddress, WorkerId};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
 use crate::core::proto::grpc::block::{
@@ -248,24 +248,28 @@ impl Heartbeat {
     /// Asks which files are pinned. Pins that change meanwhile have another version: they are asked
     /// for with the next beat.
     async fn learn_pins(&self, version: i64) -> Result<()> {
-        let mut pins: Vec<FileId> = Vec::new();
+        let mut pins: Vec<(FileId, Media)> = Vec::new();
         loop {
-            let after = pins.last().map_or(0, |last| last.0);
+            let after = pins.last().map_or(0, |(last, _)| last.0);
             let call = self.master.call(|channel| async move {
                 FileSystemClient::new(channel).get_pins(v1::GetPinsRequest { after }).await
             });
-            let page = patiently(call).await?.file_ids;
+            let v1::GetPinsResponse { file_ids, media } = patiently(call).await?;
             // One that does not go on would have us ask for ever.
-            if page.first().is_none_or(|&first| first <= after) {
+            if file_ids.first().is_none_or(|&first| first <= after) {
                 break;
             }
-            pins.extend(page.into_iter().map(FileId));
+            // Of a page where no file has any, none are told.
+            let media = media.into_iter().chain(std::iter::repeat(0));
+            let media = media.map(|bits| Media::from_bits(bits as u8));
+            pins.extend(file_ids.into_iter().map(FileId).zip(media));
         }
         let known = self.pins_version.lock().is_some();
         if known || !pins.is_empty() {
             tracing::info!(files = pins.len(), "learnt what is pinned");
         }
-        self.store.set_pins(pins);
+        let store = self.store.clone();
+        run_blocking(move || store.set_pins(Pins::new(pins))).await?;
         *self.pins_version.lock() = Some(version);
         Ok(())
     }

@@ -32,7 +32,7 @@ pub struct Ls {
     /// Print sizes for people, as in 1.5GB
     #[arg(short = 'h', long = "human")]
     human: bool,
-    /// List only what is pinned
+    /// List only what is pinned, and on which media it is to be
     #[arg(short = 'p', long = "pinned")]
     pinned: bool,
     /// List a directory itself, not what is in it
@@ -180,8 +180,12 @@ impl Ls {
             true => format!(" -> {}", status.symlink),
             false => String::new(),
         };
+        let media = match self.pinned && !status.pinned_media().is_any() {
+            true => format!(" [{}]", status.pinned_media()),
+            false => String::new(),
+        };
         format!(
-            "{:<11}{:<15}{:<15}{:>15}{:>16}{:>24}{:>5} {}{target}",
+            "{:<11}{:<15}{:<15}{:>15}{:>16}{:>24}{:>5} {}{target}{media}",
             print::permissions(status),
             status.owner,
             status.group,

@@ -94,7 +94,7 @@ fn fields(status: &Status) -> String {
         .iter()
         .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value).escape_debug()))
         .collect();
-    let fields: [(&str, String); 29] = [
+    let fields: [(&str, String); 30] = [
         ("fileId", status.id.to_string()),
         ("name", status.name().into()),
         ("path", status.path.to_string()),
@@ -106,6 +106,7 @@ fn fields(status: &Status) -> String {
         ("folder", status.folder.to_string()),
         ("symlink", status.symlink.clone()),
         ("pinned", status.pinned.to_string()),
+        ("pinnedMedia", format!("[{}]", status.pinned_media())),
         ("cacheable", status.cacheable.to_string()),
         ("persisted", status.is_persisted().to_string()),
         ("inGooseFSPercentage", status.cached_percent.to_string()),

@@ -2,6 +2,7 @@
 
 use super::block::{self, BlockId, FileId, MountId};
 use super::caching::{ReadType, TtlAction, WriteType};
+use super::media::Media;
 use super::path::FsPath;
 use super::replication::Replication;
 use super::worker::WorkerId;
@@ -135,6 +136,11 @@ impl Status {
     /// Bounds on its cached copies.
     pub fn replication(&self) -> Replication {
         Replication::of(&self.xattrs)
+    }
+
+    /// The media it is pinned to; any where it is not pinned to certain ones.
+    pub fn pinned_media(&self) -> Media {
+        if self.pinned { Media::of(&self.xattrs) } else { Media::ANY }
     }
 
     /// How many blocks the file has.

@@ -4,7 +4,7 @@
 //! range of keys that holds its children whole, and a path of three components costs three reads.
 
 use crate::core::model::replication::Replication;
-use crate::core::model::{FileId, PersistenceState, ReadType, TtlAction, WriteType, block};
+use crate::core::model::{FileId, Media, PersistenceState, ReadType, TtlAction, WriteType, block};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -122,6 +122,12 @@ impl Inode {
     /// Whether it is never evicted.
     pub fn pinned(&self) -> bool {
         self.extra.as_ref().is_some_and(|extra| extra.pinned)
+    }
+
+    /// The media it is pinned to.
+    pub fn pinned_media(&self) -> Media {
+        let extra = self.extra.as_ref().filter(|extra| extra.pinned);
+        extra.map(|extra| Media::of(&extra.xattrs)).unwrap_or_default()
     }
 
     /// Bounds on its cached copies.

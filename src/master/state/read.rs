@@ -4,7 +4,7 @@ use super::State;
 use super::store::{decode, id_in};
 use crate::core::error::{Error, ErrorKind, Result, internal, not_found};
 use crate::core::model::{
-    BlockId, BlockStatus, FileId, FsPath, MountId, PersistenceState, Status, WorkerAddress,
+    BlockId, BlockStatus, FileId, FsPath, Media, MountId, PersistenceState, Status, WorkerAddress,
     WorkerId, block,
 };
 use crate::master::inode::keys::{Section, after_prefix};
@@ -305,14 +305,16 @@ impl State {
         found.collect()
     }
 
-    /// Inodes that are never evicted, after `after`.
+    /// Inodes that are never evicted, after `after`, and the media they are to be on.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn pinned(&self, after: Option<FileId>, limit: usize) -> Result<Vec<FileId>> {
+    pub fn pinned(&self, after: Option<FileId>, limit: usize) -> Result<Vec<(FileId, Media)>> {
         let after = after.map(|id| Section::Pinned.of(id));
         let rows = self.scan(&Section::Pinned.key(&[]), after.as_deref(), limit)?;
-        Ok(rows.iter().map(|(key, _)| id_in(Section::Pinned, key)).collect())
+        let media = |value: &[u8]| value.first().map_or(Media::ANY, |&bits| Media::from_bits(bits));
+        let pin = |(key, value): &(Vec<u8>, Vec<u8>)| (id_in(Section::Pinned, key), media(value));
+        Ok(rows.iter().map(pin).collect())
     }
 
     /// Files that have bounds on their cached copies, after `after`.

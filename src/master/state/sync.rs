@@ -8,7 +8,7 @@ use super::namespace::new_inode;
 use super::store::Stop;
 use super::transaction::{Node, Transaction};
 use crate::core::error::{Error, ErrorKind, invalid_argument, not_found};
-use crate::core::model::{FileId, FsPath, PersistenceState, replication};
+use crate::core::model::{FileId, FsPath, PersistenceState, media, replication};
 use crate::master::inode::{Directory, Extra, File, Inode, Kind, Place};
 use crate::master::journal::entry::{Found, Outcome, SyncLoad, SyncScope, Synced};
 use std::collections::BTreeMap;
@@ -134,7 +134,7 @@ impl Merge<'_, '_> {
         // What a user set on the path outlives its content; what describes the content does not.
         if let Some(old) = old {
             let mut extra = Extra { xattrs: BTreeMap::new(), ..old.clone() };
-            for name in [replication::MIN, replication::MAX] {
+            for name in [replication::MIN, replication::MAX, media::PINNED_MEDIA] {
                 extra
                     .xattrs
                     .extend(old.xattrs.get_key_value(name).map(|(n, v)| (n.clone(), v.clone())));

@@ -1,5 +1,6 @@
 use super::*;
 use crate::core::error::ErrorKind;
+use crate::core::model::media::{Media, PINNED_MEDIA};
 use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, PersistenceState, WorkerAddress};
 use crate::master::inode::metastore::Table;
 use crate::master::journal::entry::*;
@@ -263,7 +264,13 @@ fn attributes_are_found_by_what_they_say() {
     run(&state, 103, set(file, attributes)).unwrap();
     assert_eq!(state.expired(149, 9).unwrap(), []);
     assert_eq!(state.expired(150, 9).unwrap(), [file]);
-    assert_eq!(state.pinned(None, 9).unwrap(), [file]);
+    assert_eq!(state.pinned(None, 9).unwrap(), [(file, Media::ANY)]);
+    let on_disk = [(PINNED_MEDIA.to_string(), b"SSD,HDD".to_vec())].into();
+    let to_disk = Attributes { set_xattrs: on_disk, ..Default::default() };
+    let before = state.pins_version();
+    run(&state, 103, set(file, to_disk)).unwrap();
+    assert_ne!(state.pins_version(), before, "where it is pinned to is news");
+    assert_eq!(state.pinned(None, 9).unwrap()[0].1.names(), ["SSD", "HDD"]);
     let pins = state.pins_version();
     assert_eq!(state.to_persist(None, 9).unwrap(), [(file, 0)]);
     let status = state.status(&path("/f")).unwrap();

@@ -461,7 +461,10 @@ fn index(inode: &Inode) -> Vec<(Vec<u8>, Vec<u8>)> {
         rows.push((Section::Ttl.at(expires_ms, inode.id), Vec::new()));
     }
     if inode.pinned() {
-        rows.push((Section::Pinned.of(inode.id), Vec::new()));
+        // Any medium is no byte.
+        let media = inode.pinned_media();
+        let media = if media.is_any() { Vec::new() } else { vec![media.bits()] };
+        rows.push((Section::Pinned.of(inode.id), media));
     }
     if inode.extra.is_some() && inode.file().is_some() && inode.replication().is_set() {
         rows.push((Section::Replicated.of(inode.id), vec![u8::from(inode.is_persisted())]));

@@ -12,7 +12,7 @@ use super::block::Block;
 use super::dir::Dir;
 use super::{BlockStore, key};
 use crate::core::error::Result;
-use crate::core::model::{BlockId, FileId, MountId, Priority};
+use crate::core::model::{BlockId, MountId, Priority};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -23,23 +23,6 @@ const MOST_ROUNDS: usize = 64;
 /// What a fill that meets a full directory frees beyond its own need, as a part of the quota: so not
 /// every page has to.
 const SPARE_PART: u64 = 100;
-
-/// The files whose blocks stay whatever comes. Eight bytes a file, and a copy costs nothing.
-#[derive(Clone, Debug, Default)]
-pub struct Pins(Arc<[FileId]>);
-
-impl Pins {
-    /// These, in any order.
-    pub fn new(mut files: Vec<FileId>) -> Self {
-        files.sort_unstable();
-        Pins(files.into())
-    }
-
-    /// Whether the file is among them.
-    pub fn contains(&self, file: FileId) -> bool {
-        self.0.binary_search(&file).is_ok()
-    }
-}
 
 /// Bytes to free in a directory with `used` of `quota` bytes in use: none below the high watermark,
 /// above it as many as bring it down to the low one.
@@ -207,13 +190,6 @@ pub(super) fn is_in_use(block: &Arc<Block>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pins_are_found_in_whatever_order_they_came() {
-        let pins = Pins::new(vec![FileId(30), FileId(10), FileId(20)]);
-        assert!([10, 20, 30].into_iter().all(|id| pins.contains(FileId(id))));
-        assert!(!pins.contains(FileId(11)) && !Pins::default().contains(FileId(10)));
-    }
 
     #[test]
     fn eviction_starts_at_the_high_watermark_and_stops_at_the_low_one() {

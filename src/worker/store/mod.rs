@@ -23,6 +23,7 @@ mod health;
 mod heat;
 mod layout;
 mod lease;
+mod pins;
 mod recover;
 mod space;
 mod speed;
@@ -35,6 +36,7 @@ mod writing;
 pub use account::Allowance;
 pub use block::{Block, Held};
 pub use health::Damage;
+pub use pins::Pins;
 pub use writing::Writing;
 
 use crate::core::config;
@@ -47,8 +49,9 @@ use block::{Parts, Site};
 use bytes::Bytes;
 use checksum::PageTable;
 use dir::{Dir, Name, Origin};
-use evict::{Asked, Pins};
+use evict::Asked;
 use parking_lot::{Mutex, RwLock};
+use pins::Misplaced;
 use space::Space;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -85,6 +88,8 @@ pub struct BlockStore {
     generation: AtomicU64,
     unpersisted: AtomicU64,
     pins: RwLock<Pins>,
+    /// Blocks that are not on the medium they are pinned to.
+    misplaced: Mutex<Misplaced>,
     accounts: Accounts,
     /// The cluster blocks here are of; empty before anybody said.
     cluster: Mutex<String>,
@@ -114,6 +119,7 @@ impl BlockStore {
             generation: AtomicU64::new(now.as_nanos() as u64),
             unpersisted: AtomicU64::new(0),
             pins: RwLock::default(),
+            misplaced: Mutex::default(),
             accounts: Accounts::default(),
             cluster: Mutex::default(),
             moves: Moves::new(config, metrics),
@@ -282,7 +288,7 @@ impl BlockStore {
         }
         let account = self.accounts.of(mount);
         self.check_quota(&account, length)?;
-        let dir = self.dirs_for(length).into_iter().next().ok_or_else(|| {
+        let dir = self.dirs_for_block(id, length).into_iter().next().ok_or_else(|| {
             resource_exhausted(format!("no directory of this worker can hold {length} bytes"))
         })?;
         let mut space = Space::none(&dir);
@@ -298,6 +304,7 @@ impl BlockStore {
         if mount == 0 {
             self.accounts.note_unknown(id);
         }
+        self.note_placed(&block);
         block.heat.begin(self.moves.now_ms());
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
         Ok(self.blocks.write().entry(id).or_insert(block).clone())
@@ -387,15 +394,6 @@ impl BlockStore {
     fn evict_one(&self, block: &Arc<Block>) -> bool {
         self.take_out(block);
         self.dispose(block)
-    }
-
-    /// Says which files' blocks are not to be evicted, in place of what was said before.
-    pub fn set_pins(&self, files: Vec<FileId>) {
-        *self.pins.write() = Pins::new(files);
-        for dir in &self.dirs {
-            let aside = std::mem::take(&mut *dir.aside.lock());
-            aside.into_iter().for_each(|id| self.postpone(id));
-        }
     }
 
     /// Notes that a block exists elsewhere too, so that it may be evicted. Waits for the disk.

@@ -19,6 +19,10 @@ pub(super) fn config(root: &Path, dirs: &[(&str, &str, u64)]) -> config::Worker 
     worker
 }
 
+pub(super) fn open_on(config: &config::Worker) -> Arc<BlockStore> {
+    BlockStore::open(config, &Metrics::default()).unwrap()
+}
+
 fn open(root: &Path) -> Arc<BlockStore> {
     BlockStore::open(&config(root, &[("SSD", "a", 100_000)]), &Metrics::default()).unwrap()
 }
@@ -213,13 +217,14 @@ fn blocks_of_pinned_files_are_passed_over_and_can_go_again_once_unpinned() {
     let store = BlockStore::open(&config, &Metrics::default()).unwrap();
     let block = |file: u64| FileId::from_container(file).block(0).0;
     (1..=8).for_each(|file| drop(fill(&store, block(file), &data(1000, 1))));
-    store.set_pins(vec![FileId::from_container(2), FileId::from_container(1)]);
+    let any = |file: u64| (FileId::from_container(file), crate::core::model::Media::ANY);
+    store.set_pins(Pins::new(vec![any(2), any(1)]));
     write(&store, block(9), &data(7000, 1));
     let kept: Vec<bool> = (1..=8).map(|id| store.peek(BlockId(block(id))).is_some()).collect();
     assert!(kept[0] && kept[1] && !kept[2], "{kept:?}");
     let full = store.write(BlockId(block(10)), 100).and_then(|mut w| w.append(&[data(2000, 1)]));
     assert!(full.unwrap_err().to_string().contains("unpin"));
-    store.set_pins(Vec::new());
+    store.set_pins(Pins::default());
     write(&store, block(10), &data(2000, 1));
     assert!(store.peek(BlockId(block(1))).is_none());
 }

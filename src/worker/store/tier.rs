@@ -73,7 +73,7 @@ impl Moves {
         block.heat.recent(self.now_s(), self.window_s)
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
@@ -107,6 +107,7 @@ impl BlockStore {
     /// Waits for the disks, for as long as that takes.
     pub fn tend(&self) {
         self.trim();
+        self.place_pinned();
         for dir in self.serving() {
             self.look_again(dir);
             let excess = above(dir.used(), dir.quota(), self.watermark_low, self.watermark_high);
@@ -139,7 +140,7 @@ impl BlockStore {
     }
 
     /// Moves a block that is in no order any more to a lower tier, or drops it.
-    fn let_go(&self, block: &Arc<Block>) {
+    pub(super) fn let_go(&self, block: &Arc<Block>) {
         let moved = self.move_down(block).unwrap_or_else(|error| {
             tracing::info!(block = %block.id(), %error, "not moved to the next tier");
             false
@@ -218,7 +219,11 @@ impl BlockStore {
         }
         // The only copy does not leave a disk for memory, which a power cut empties.
         let needs_disk = block.is_unpersisted() && !block.dir().is_memory();
-        let is_above = |dir: &&Arc<Dir>| dir.tier() + 1 == tier && !(needs_disk && dir.is_memory());
+        let is_above = |dir: &&Arc<Dir>| {
+            dir.tier() + 1 == tier
+                && !(needs_disk && dir.is_memory())
+                && self.may_move_to(&block, dir)
+        };
         let upper = self.serving().filter(is_above).cloned().collect();
         let Some(to) = self.choose(upper, block.length()).into_iter().next() else { return };
         if !self.displace(&to, &block) {
@@ -257,7 +262,7 @@ impl BlockStore {
 
     /// Copies a block's file to another directory and switches to the copy. Says whether it did:
     /// there may be no room, or the block may have gone meanwhile.
-    fn relocate(&self, block: &Arc<Block>, to: &Arc<Dir>) -> Result<bool> {
+    pub(super) fn relocate(&self, block: &Arc<Block>, to: &Arc<Dir>) -> Result<bool> {
         let (id, length) = (block.id(), block.length());
         let mut space = Space::none(to);
         let asked = Asked { more: length, except: Some(id), most: block.priority() };

@@ -34,7 +34,7 @@ impl Writing {
         let name = store.next_name(id);
         // What is expected may be far more than what comes; that a directory is too small for it
         // shows when it comes.
-        let dirs = [expected, 0].into_iter().flat_map(|bytes| store.dirs_for(bytes));
+        let dirs = [expected, 0].into_iter().flat_map(|bytes| store.dirs_for_block(id, bytes));
         let mut failed = full(id);
         for dir in dirs {
             match create(&dir, name) {

@@ -94,8 +94,10 @@ impl v1::file_system_server::FileSystem for Files {
     ) -> Answered<v1::GetPinsResponse> {
         let after = FileId(request.into_inner().after);
         let found = self.files()?.state().pinned(Some(after), PINS_AT_ONCE)?;
-        let file_ids = found.into_iter().map(|id| id.0).collect();
-        Ok(Response::new(v1::GetPinsResponse { file_ids }))
+        let named = found.iter().any(|(_, media)| !media.is_any());
+        let media = found.iter().filter(|_| named).map(|(_, media)| u32::from(media.bits()));
+        let (media, file_ids) = (media.collect(), found.iter().map(|(id, _)| id.0).collect());
+        Ok(Response::new(v1::GetPinsResponse { file_ids, media }))
     }
 
     async fn moved_blocks(

@@ -19,6 +19,7 @@ mod layers;
 mod limits;
 mod load;
 mod local;
+mod locality;
 mod masters;
 mod memory;
 mod ns;

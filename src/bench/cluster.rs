@@ -72,7 +72,7 @@ impl Scratch {
             ("worker.hostname", "127.0.0.1".into()),
             ("worker.rpc.port", free_port()?.to_string()),
             ("worker.web.port", "0".into()),
-            ("worker.dirs", format!("MEM:{}:4GB", free_dir(dir.path())?.display())),
+            ("worker.dirs", format!("MEM:{}:60%", free_dir(dir.path())?.display())),
             ("log.level", "warn".into()),
         ]
         .map(|(key, value)| (key.to_string(), value))

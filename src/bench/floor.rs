@@ -81,21 +81,32 @@ pub fn sendfile_rate(file: &File, length: u64, chunk: usize) -> Result<f64> {
         Ok(())
     });
     let mut socket = TcpStream::connect(address).context("connecting")?;
-    let mut buffer = vec![0; chunk];
     let start = Instant::now();
-    let mut received = 0;
-    loop {
-        match socket.read(&mut buffer).context("receiving")? {
-            0 => break,
-            bytes => received += bytes as u64,
-        }
-    }
+    let received = receive_all(&mut socket, chunk, |_| Ok(()))?;
     let rate = received as f64 / start.elapsed().as_secs_f64();
     sender.join().map_err(|_| internal("the sender panicked"))??;
     if received != length {
         return Err(internal(format!("received {received} of {length} bytes")));
     }
     Ok(rate)
+}
+
+/// Gives what comes to `take`, up to `chunk` bytes at a time, until the sender closes; how much came.
+fn receive_all(
+    socket: &mut TcpStream,
+    chunk: usize,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<u64> {
+    let mut buffer = vec![0; chunk];
+    let mut received = 0;
+    loop {
+        let bytes = socket.read(&mut buffer).context("receiving")?;
+        if bytes == 0 {
+            return Ok(received);
+        }
+        take(&buffer[..bytes]).context("taking what came")?;
+        received += bytes as u64;
+    }
 }
 
 /// Bytes a second that come over loopback and are written to a new file in `dir`, in steps of
@@ -116,18 +127,8 @@ pub fn receive_rate(dir: &Path, length: u64, chunk: usize) -> Result<f64> {
     });
     let (mut socket, _) = listener.accept().context("accepting")?;
     let mut file = tempfile::tempfile_in(dir).context("making a file")?;
-    let mut buffer = vec![0; chunk];
     let start = Instant::now();
-    let mut received = 0;
-    loop {
-        match socket.read(&mut buffer).context("receiving")? {
-            0 => break,
-            bytes => {
-                file.write_all(&buffer[..bytes]).context("writing")?;
-                received += bytes as u64;
-            }
-        }
-    }
+    let received = receive_all(&mut socket, chunk, |bytes| file.write_all(bytes))?;
     let rate = received as f64 / start.elapsed().as_secs_f64();
     sender.join().map_err(|_| internal("the sender panicked"))??;
     Ok(rate)

@@ -78,11 +78,18 @@ impl Orders {
         self.each(mount, |order| order.remove(key));
     }
 
+    /// A key that was [taken out](Orders::evict) was of that mount.
+    pub fn taken(&mut self, key: u64, mount: MountId) {
+        self.own(mount, |order| order.remove(key));
+    }
+
     fn each(&mut self, mount: MountId, call: impl Fn(&mut dyn Eviction)) {
-        self.shared
-            .iter_mut()
-            .filter(|order| !order.is_empty())
-            .for_each(|order| call(&mut **order));
+        let shared = self.shared.iter_mut().filter(|order| !order.is_empty());
+        shared.for_each(|order| call(&mut **order));
+        self.own(mount, call);
+    }
+
+    fn own(&mut self, mount: MountId, call: impl Fn(&mut dyn Eviction)) {
         if !self.own.is_empty()
             && let Some(own) = self.own.get_mut(&mount)
         {
@@ -94,7 +101,7 @@ impl Orders {
     }
 
     /// Takes the next key out, of none that has a priority above `most`. Whoever takes it knows whose
-    /// it is, and has it [removed](Orders::remove) from the owner's order too.
+    /// it is, and [says so](Orders::taken).
     pub fn evict(&mut self, most: Priority) -> Option<u64> {
         let orders = self.shared.iter_mut().take(most as usize + 1);
         orders.filter_map(|order| order.evict()).map(|(key, _)| key).next()

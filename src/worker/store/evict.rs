@@ -152,7 +152,7 @@ impl BlockStore {
     pub(super) fn next_victim(&self, dir: &Arc<Dir>, except: Option<BlockId>, from: From) -> Next {
         let Some(next) = self.next_of(dir, from) else { return Next::Empty };
         let Some(block) = self.peek(BlockId(next as i64)) else { return Next::Passed };
-        dir.order.lock().remove(next, block.mount());
+        dir.order.lock().taken(next, block.mount());
         if !block.is_in(dir) {
             // It moved meanwhile, and belongs into the order there.
             self.postpone(block.id());

@@ -791,7 +791,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__bench__subcmd__ufs)
-            opts="-o -h -V --ufs --option --size --dir --output --config --help --version"
+            opts="-o -h -V --ufs --option --size --link --dir --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -806,6 +806,10 @@ _goosefs() {
                     return 0
                     ;;
                 --size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --link)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

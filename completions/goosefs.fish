@@ -950,6 +950,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_s
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from ufs" -l ufs -d 'An under store to read from; objects are written there, and removed again' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from ufs" -l option -d 'A property of that under store' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from ufs" -l size -d 'Size of each of the six objects' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from ufs" -l link -d 'Bytes a second between cache and store in the second run of the store in memory' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from ufs" -l dir -d 'Directory on the disk to measure; what is written there goes again' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from ufs" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"

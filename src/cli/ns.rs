@@ -1,14 +1,16 @@
 //! `goosefs ns`: namespaces, mounts under a name with read and write policy, TTL and limits.
 
+mod bounds;
+
 use super::print::{self, Output};
 use super::session::Session;
 use super::{Global, key_value};
 use crate::client::{MountOptions, Namespace, NamespaceOptions, SetAttributes};
 use crate::core::error::{Result, invalid_argument};
 use crate::core::model::size::{format_duration, parse_duration};
-use crate::core::model::{ByteSize, FsPath, Priority, ReadType, TtlAction, WriteType, limits};
+use crate::core::model::{ByteSize, FsPath, ReadType, TtlAction, WriteType};
+use bounds::{Bounds, SetLimits};
 use clap::{Args, Subcommand};
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -126,31 +128,6 @@ struct SetTtl {
     ttl: Duration,
 }
 
-/// Bound what a namespace takes of the cache and of the master
-///
-/// What is not named stays as it is; `none` removes a bound.
-#[derive(Args, Debug)]
-#[command(after_help = "\
-A quota is of the cache of all workers together; each keeps to its part of it, by its part of all
-capacity. Beyond its quota a namespace makes room among its own blocks; what cannot be cached is read
-from the under store. With a quota of 0 nothing is cached, and what is goes, but for what is pinned or
-not persisted yet. Blocks of a lower priority go before those of a higher one.
-
-Above the bound on requests the master has callers wait, and tells those that would wait for long to
-come again.
-
-Examples:
-  goosefs ns setLimits sales --cacheQuota 2TB --cachePriority HIGH
-  goosefs ns setLimits scratch --cachePriority LOW --maxRequests 500
-  goosefs ns setLimits sales --cacheQuota none")]
-struct SetLimits {
-    /// Name
-    #[arg(value_name = "NAME")]
-    name: String,
-    #[command(flatten)]
-    bounds: Bounds,
-}
-
 /// Change how the under store of a namespace is attached
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -174,45 +151,6 @@ struct Policies {
     /// Whether reads leave a copy
     #[arg(long = "rPolicy", visible_alias = "read-type", value_name = "POLICY")]
     read: Option<ReadType>,
-}
-
-/// What a namespace may take.
-#[derive(Args, Debug)]
-struct Bounds {
-    /// Bytes of the cluster's cache it may take, as in 500GB; none for no bound
-    #[arg(long = "cacheQuota", visible_alias = "cache-quota", value_name = "SIZE", value_parser = bound::<ByteSize>)]
-    cache_quota: Option<Bound>,
-    /// How strongly its blocks stay: LOW, NORMAL or HIGH
-    #[arg(long = "cachePriority", visible_alias = "cache-priority", value_name = "PRIORITY")]
-    cache_priority: Option<Priority>,
-    /// Requests a second that the master takes for it; none for no bound
-    #[arg(long = "maxRequests", visible_alias = "max-requests", value_name = "NUMBER", value_parser = bound::<u64>)]
-    max_requests: Option<Bound>,
-}
-
-/// The value of a property; empty to remove it.
-#[derive(Clone, Debug)]
-struct Bound(String);
-
-/// Reads what a `T` can be read from, or `none`.
-fn bound<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<Bound, String> {
-    match text {
-        "none" => Ok(Bound(String::new())),
-        _ => text.parse::<T>().map(|_| Bound(text.into())).map_err(|error| error.to_string()),
-    }
-}
-
-impl Bounds {
-    /// As properties of the mount, of which an empty one is to be removed.
-    fn properties(self) -> BTreeMap<String, String> {
-        let priority = self.cache_priority.map(|priority| priority.name().to_string());
-        let said = [
-            (limits::CACHE_QUOTA, self.cache_quota.map(|bound| bound.0)),
-            (limits::CACHE_PRIORITY, priority),
-            (limits::REQUESTS, self.max_requests.map(|bound| bound.0)),
-        ];
-        said.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect()
-    }
 }
 
 /// How an under store is attached.
@@ -314,19 +252,6 @@ impl SetPolicy {
     }
 }
 
-impl SetLimits {
-    async fn run(self, session: &mut Session) -> Result<()> {
-        let limits = self.bounds.properties();
-        if limits.is_empty() {
-            return Err(invalid_argument(
-                "none of --cacheQuota, --cachePriority and --maxRequests says what to set",
-            ));
-        }
-        session.fs.limit_namespace(&self.name, limits).await?;
-        session.out.note(format!("Set the limits of namespace {}", self.name))
-    }
-}
-
 async fn delete(session: &mut Session, names: &[String]) -> Result<()> {
     for name in names {
         match session.fs.delete_namespace(name).await {
@@ -419,7 +344,7 @@ fn value(found: &Namespace) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::{Limits, Status};
+    use crate::core::model::{Limits, Priority, Status};
 
     #[test]
     fn a_namespace_shows_its_policies_and_ttl() {
@@ -453,18 +378,5 @@ mod tests {
         let bounded = Namespace { limits, cached_bytes: 1 << 20, ..Default::default() };
         assert_eq!(row(&bounded)[8..], ["1MB", "2GB", "HIGH", "500"]);
         assert_eq!(value(&bounded)["cacheQuotaBytes"], 2u64 << 30);
-    }
-
-    #[test]
-    fn none_removes_a_bound_and_what_is_not_named_stays() {
-        let bounds = Bounds {
-            cache_quota: Some(bound::<ByteSize>("none").unwrap()),
-            cache_priority: None,
-            max_requests: Some(bound::<u64>("70").unwrap()),
-        };
-        let properties = bounds.properties();
-        assert_eq!(properties[limits::CACHE_QUOTA], "");
-        assert_eq!((properties[limits::REQUESTS].as_str(), properties.len()), ("70", 2));
-        assert!(bound::<ByteSize>("much").is_err() && bound::<u64>("-1").is_err());
     }
 }

@@ -7,22 +7,23 @@
 //! hour the worker asks which of the files it holds blocks of still exist; it believes a "no"
 //! only from the cluster it first belonged to.
 
+mod learn;
+
 use super::fill::run_blocking;
 use super::identity::Identity;
 use super::migrate::Migrator;
 use super::peers::Peers;
-use super::store::{Allowance, BlockStore, Pins};
+use super::store::BlockStore;
 use super::write::Intake;
 use crate::core::config::Config;
 use crate::core::error::{Error, Result, failed_precondition, unavailable};
 use crate::core::metrics::{Metrics, names};
-use crate::core::model::{BlockId, FileId, Locality, Media, WorkerAddress, WorkerId};
+use crate::core::model::{BlockId, FileId, Locality, WorkerAddress, WorkerId};
 use crate::core::proto::grpc::block::worker_manager_master_client_service_client::WorkerManagerMasterClientServiceClient;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_client::WorkerManagerMasterWorkerServiceClient;
 use crate::core::proto::grpc::block::{
-    Allowances, BlockHeartbeatPOptions, BlockHeartbeatPRequest, BlockHeartbeatPResponse,
-    GetWorkerIdPRequest, ManageWorkerPRequest, MountAllowance, MountUsage, RegisterWorkerPRequest,
-    StorageList,
+    BlockHeartbeatPOptions, BlockHeartbeatPRequest, BlockHeartbeatPResponse, GetWorkerIdPRequest,
+    ManageWorkerPRequest, RegisterWorkerPRequest, StorageList,
 };
 use crate::core::proto::grpc::{
     CommandType, ManageWorkerAction, Metric, MetricType, WorkerNetAddress,
@@ -32,7 +33,7 @@ use crate::core::proto::v1::file_system_client::FileSystemClient;
 use crate::core::rpc::Primary;
 use crate::core::runtime::Rate;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -175,13 +176,11 @@ impl Heartbeat {
         if let Some(version) = ring {
             self.peers.learn(version).await?;
         }
-        self.learn_mounts().await?;
-        match pins {
-            Some(version) if *self.pins_version.lock() != Some(version) => {
-                self.learn_pins(version).await
-            }
-            _ => Ok(()),
+        let known = *self.pins_version.lock();
+        if let Some(version) = pins.filter(|&version| known != Some(version)) {
+            self.learn_pins(version).await?;
         }
+        self.learn_mounts().await
     }
 
     /// Tells the master that this worker stops, so that nobody is sent here any more.
@@ -243,86 +242,6 @@ impl Heartbeat {
             }
         }
         Ok(self.store.usage().unpersisted == 0)
-    }
-
-    /// Asks which files are pinned. Pins that change meanwhile have another version: they are asked
-    /// for with the next beat.
-    async fn learn_pins(&self, version: i64) -> Result<()> {
-        let mut pins: Vec<(FileId, Media)> = Vec::new();
-        loop {
-            let after = pins.last().map_or(0, |(last, _)| last.0);
-            let call = self.master.call(|channel| async move {
-                FileSystemClient::new(channel).get_pins(v1::GetPinsRequest { after }).await
-            });
-            let v1::GetPinsResponse { file_ids, media } = patiently(call).await?;
-            // One that does not go on would have us ask for ever.
-            if file_ids.first().is_none_or(|&first| first <= after) {
-                break;
-            }
-            // Of a page where no file has any, none are told.
-            let media = media.into_iter().chain(std::iter::repeat(0));
-            let media = media.map(|bits| Media::from_bits(bits as u8));
-            pins.extend(file_ids.into_iter().map(FileId).zip(media));
-        }
-        let known = self.pins_version.lock().is_some();
-        if known || !pins.is_empty() {
-            tracing::info!(files = pins.len(), "learnt what is pinned");
-        }
-        let store = self.store.clone();
-        run_blocking(move || store.set_pins(Pins::new(pins))).await?;
-        *self.pins_version.lock() = Some(version);
-        Ok(())
-    }
-
-    /// Takes in what mounts may take here.
-    async fn allow(&self, told: &Allowances) -> Result<()> {
-        let allowance = |told: &MountAllowance| Allowance {
-            mount: told.mount_id(),
-            name: told.path().into(),
-            quota: told.quota_bytes.and_then(|quota| u64::try_from(quota).ok()),
-            priority: told.priority().parse().unwrap_or_default(),
-        };
-        let allowances: Vec<Allowance> = told.mounts.iter().map(allowance).collect();
-        tracing::info!(mounts = allowances.len(), "learnt what mounts may take");
-        let store = self.store.clone();
-        run_blocking(move || store.allow(&allowances)).await?;
-        *self.allowances_version.lock() = told.version;
-        Ok(())
-    }
-
-    /// Asks whose blocks are of which that is not known; with the next beat again, where there are
-    /// many.
-    async fn learn_mounts(&self) -> Result<()> {
-        let unknown = self.store.unknown(FILES_AT_ONCE);
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let mut file_ids: Vec<i64> = unknown.iter().map(|id| id.file().0).collect();
-        file_ids.sort_unstable();
-        file_ids.dedup();
-        let request = v1::CheckFilesRequest { file_ids: file_ids.clone() };
-        let call = self.master.call(|channel| {
-            let request = request.clone();
-            async move { FileSystemClient::new(channel).check_files(request).await }
-        });
-        let answer = match patiently(call).await {
-            Ok(answer) if answer.mount_ids.len() == file_ids.len() => answer,
-            Ok(_) => return Err(unavailable("the master does not say which mounts files are of")),
-            Err(error) => {
-                self.store.still_unknown(unknown);
-                return Err(error);
-            }
-        };
-        let mounts: HashMap<i64, i64> = file_ids.into_iter().zip(answer.mount_ids).collect();
-        let store = self.store.clone();
-        run_blocking(move || {
-            for id in unknown {
-                if let Some(&mount) = mounts.get(&id.file().0).filter(|&&mount| mount > 0) {
-                    store.belongs_to(id, mount);
-                }
-            }
-        })
-        .await
     }
 
     /// Makes sure that the blocks here are of the master's cluster, before anybody is sent to them:
@@ -462,15 +381,6 @@ impl Heartbeat {
             }
         });
         call.await
-    }
-
-    fn mount_usages(&self) -> Vec<MountUsage> {
-        let told = |(mount, bytes): (i64, u64)| MountUsage {
-            mount_id: Some(mount),
-            used_bytes: Some(bytes as i64),
-        };
-        let used = self.store.usage_by_mount().into_iter();
-        used.filter(|(mount, _)| *mount > 0).map(told).collect()
     }
 
     fn lost_storage(&self) -> Option<StorageList> {

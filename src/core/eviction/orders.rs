@@ -58,9 +58,13 @@ impl Orders {
             self.order(priority).remove(key);
         }
         put(self.order(owner.priority));
-        if owner.bounded {
-            let new = || super::new(self.policy);
-            put(&mut **self.own.entry(owner.mount).or_insert_with(new));
+        match owner.bounded {
+            true => {
+                let new = || super::new(self.policy);
+                put(&mut **self.own.entry(owner.mount).or_insert_with(new));
+            }
+            // It may have had a quota before.
+            false => self.taken(key, owner.mount),
         }
     }
 
@@ -117,6 +121,11 @@ impl Orders {
         let key = next?;
         self.shared.iter_mut().for_each(|order| order.remove(key));
         Some(key)
+    }
+
+    /// Whether a mount that has a quota has any keys.
+    pub fn has_of(&self, mount: MountId) -> bool {
+        self.own.contains_key(&mount)
     }
 
     /// Keys in all orders.
@@ -180,6 +189,9 @@ mod tests {
             orders.keep(7, 10, owner(1, Priority::High, true));
             assert_eq!(orders.len(), 1);
             assert_eq!(orders.evict(Priority::Normal), None);
+            assert!(orders.has_of(1));
+            orders.keep(7, 10, owner(1, Priority::High, false));
+            assert!(!orders.has_of(1) && orders.len() == 1);
             orders.remove(7, 1);
             assert!(orders.is_empty() && orders.own.is_empty());
         }

@@ -235,12 +235,16 @@ impl BlockStore {
         }
     }
 
-    /// Whether a block of `length` bytes of that mount may come at all.
+    /// Whether a block of `length` bytes of that mount may come: where it could not stay there is no
+    /// use in fetching its pages twice, to keep and to pass on.
     ///
     /// # Errors
-    /// `ResourceExhausted` when it is more than the mount's quota.
+    /// `ResourceExhausted` when it is more than the mount's quota, or more than is left of that with
+    /// nothing of the mount that may go.
     pub(super) fn check_quota(&self, account: &Account, length: u64) -> Result<()> {
-        match length > account.quota.load(Ordering::Relaxed) {
+        let may_go = || self.serving().any(|dir| dir.order.lock().has_of(account.mount));
+        let never = length > account.quota.load(Ordering::Relaxed);
+        match never || (account.excess(length) > 0 && !may_go()) {
             true => Err(self.accounts.over_quota(account)),
             false => Ok(()),
         }

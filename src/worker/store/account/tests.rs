@@ -1,8 +1,10 @@
 //! Quotas and priorities in a real store.
 
+use super::super::Pins;
 use super::super::tests::{config, data, fill, write};
 use super::*;
 use crate::core::metrics::Metrics;
+use crate::core::model::{FileId, Media};
 
 const GOLD: MountId = 2;
 const SAND: MountId = 3;
@@ -72,6 +74,25 @@ fn a_quota_of_nothing_keeps_nothing_and_drops_what_is_there() {
     assert_eq!(used(&store, SAND), 0);
     store.allow(&[]);
     cache(&store, SAND, 4, 10).unwrap();
+}
+
+#[test]
+fn what_is_pinned_counts_and_what_comes_beside_it_is_not_begun() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store(temp.path(), &[("SSD", "a", 100_000)]);
+    store.allow(&[allow(SAND, Some(5000), Priority::Normal)]);
+    let id = |file: u64| FileId::from_container(file).block(0).0;
+    (1..=2).for_each(|file| drop(cache(&store, SAND, id(file), 2000).unwrap()));
+    let any = |file| (FileId::from_container(file), Media::ANY);
+    store.set_pins(Pins::new(vec![any(1), any(2)]));
+    // The first that comes finds that nothing may go, the next one that nothing is left to ask.
+    assert!(cache(&store, SAND, id(3), 2000).is_err());
+    store.discard(&store.peek(BlockId(id(3))).unwrap());
+    assert!(cache(&store, SAND, id(4), 2000).is_err());
+    assert!(store.peek(BlockId(id(4))).is_none());
+    assert_eq!(has(&store, [id(1), id(2)]).len(), 2);
+    store.set_pins(Pins::default());
+    cache(&store, SAND, id(4), 2000).unwrap();
 }
 
 #[test]

@@ -110,6 +110,24 @@ fn a_quota_holds_over_all_workers_and_leaves_others_alone() {
 }
 
 #[test]
+fn what_a_killed_worker_finds_again_is_counted_and_trimmed() {
+    let mut cluster = cluster(1, &["gold", "sand"]);
+    cluster.ok(&["load", "/sand"]);
+    read_all(&cluster, "gold");
+    waits_for(&cluster, "sand", "all of sand is cached", |mib| mib > 10);
+    cluster.workers[0].kill();
+    cluster.ok(&["ns", "setLimits", "sand", "--cacheQuota", "5MB"]);
+    cluster.workers[0].start();
+    cluster.wait_for_workers();
+    waits_for(&cluster, "sand", "what it found is trimmed to the quota", |mib| {
+        (1..=5).contains(&mib)
+    });
+    waits_for(&cluster, "gold", "what others have is counted", |mib| mib > 5);
+    read_all(&cluster, "sand");
+    assert!(cached(&cluster, "sand") <= 5);
+}
+
+#[test]
 fn what_a_client_wrote_stays_until_it_is_safe_whatever_the_quota() {
     let cluster = cluster(1, &["sand"]);
     limit(&cluster, "sand", &["--cacheQuota", "0"]);

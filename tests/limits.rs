@@ -93,6 +93,10 @@ fn a_quota_holds_over_all_workers_and_leaves_others_alone() {
     assert!(shown.contains("8MB") && shown.contains("cacheQuota"), "{shown}");
     let report = cluster.ok(&["fsadmin", "report", "capacity"]);
     assert!(report.contains("/sand") && report.contains("Quota"), "{report}");
+    // A load says what does not fit.
+    let error = cluster.fails(&["load", "/sand"]);
+    assert!(error.contains("quota of /sand") && error.contains("cacheQuota"), "{error}");
+    assert!(cached(&cluster, "sand") <= 8);
     // Raised, it is filled; lowered, it is trimmed; the limit is kept over a restart of the master.
     limit(&cluster, "sand", &["--cacheQuota", "none"]);
     cluster.ok(&["load", "/sand"]);

@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 /// What is not named stays as it is; `none` removes a bound.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A quota is of the cache of all workers together; each keeps to its part of it, by its part of all
-capacity. Beyond its quota a namespace makes room among its own blocks; what cannot be cached is read
-from the under store. With a quota of 0 nothing is cached, and what is goes, but for what is pinned or
-not persisted yet. Blocks of a lower priority go before those of a higher one.
+A quota is of the cache of all workers together; each keeps to its part of it, by its part of
+all capacity. Beyond its quota a namespace makes room among its own blocks; what cannot be cached
+is read from the under store. With a quota of 0 nothing is cached, and what is goes, but for what
+is pinned or not persisted yet. Blocks of a lower priority go before those of a higher one.
 
-Above the bound on requests the master has callers wait, and tells those that would wait for long to
-come again.
+Above the bound on requests the master has callers wait, and tells those that would wait for long
+to come again.
 
 Examples:
   goosefs ns setLimits sales --cacheQuota 2TB --cachePriority HIGH

@@ -4,7 +4,9 @@ use super::Share;
 use super::progress::Progress;
 use super::run::{Chosen, Run, nobody};
 use crate::core::error::Result;
-use crate::core::model::{BlockId, ByteSize, Status, WorkerId, WorkerInfo};
+use crate::core::model::{
+    BlockId, ByteSize, FsPath, Limits, MountId, Status, WorkerId, WorkerInfo,
+};
 use crate::core::proto::v1;
 use crate::core::proto::v1::task::Kind;
 use std::collections::{HashMap, HashSet};
@@ -163,7 +165,11 @@ impl<'a> Packer<'a> {
 #[derive(Default)]
 struct Fit {
     brought: HashMap<WorkerId, u64>,
+    /// The same of mounts that have a quota.
+    of_mount: HashMap<(WorkerId, MountId), u64>,
     left_out: u64,
+    /// The mount whose quota something did not fit into.
+    over: Option<FsPath>,
 }
 
 impl Fit {
@@ -186,14 +192,50 @@ impl Fit {
                 ));
             }
         }
+        self.take_quota(run, shares)?;
         for (id, blocks) in shares {
             *self.brought.entry(*id).or_default() += length(blocks);
         }
         Ok(())
     }
 
+    /// The same for the quota of the file's mount, of which each worker has its part.
+    fn take_quota(&mut self, run: &Run, shares: &Share) -> Result<(), String> {
+        let Some(first) = shares.values().flatten().next() else { return Ok(()) };
+        let mounts = run.files().mounts();
+        let Some(mount) = mounts.by_id(first.mount_id) else { return Ok(()) };
+        let Some(quota) = Limits::known(&mount.properties).cache_quota else { return Ok(()) };
+        let length = |blocks: &[v1::LoadBlock]| blocks.iter().map(|b| b.length as u64).sum::<u64>();
+        for (id, blocks) in shares {
+            let before = self.of_mount.get(&(*id, mount.id)).copied().unwrap_or_default();
+            let room = (quota.0 as f64 * run.workers().share_of(*id)) as u64;
+            if before + length(blocks) > room {
+                self.left_out += shares.values().map(|blocks| length(blocks)).sum::<u64>();
+                self.over.get_or_insert(mount.path.clone());
+                return Err(format!(
+                    "does not fit: this load has brought {} of the {} to its worker that {} may \
+                     take there by its quota",
+                    ByteSize(before),
+                    ByteSize(room),
+                    mount.path
+                ));
+            }
+        }
+        for (id, blocks) in shares {
+            *self.of_mount.entry((*id, mount.id)).or_default() += length(blocks);
+        }
+        Ok(())
+    }
+
     /// What did not fit, and the cure.
     fn remark(&self, run: &Run, failed: i64) -> String {
+        if let Some(path) = &self.over {
+            return format!(
+                "{failed} files were not loaded: {} do not fit into the quota of {path}; raise it \
+                 with `goosefs ns setLimits --cacheQuota`, or choose fewer files with --include",
+                ByteSize(self.left_out)
+            );
+        }
         let room = run.workers().live().iter().map(room_of).sum();
         format!(
             "{failed} files were not loaded: {} do not fit into the cache, which holds {} of one \
@@ -246,7 +288,7 @@ pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(300);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::model::{FileId, FsPath};
+    use crate::core::model::FileId;
 
     #[test]
     fn blocks_count_once_and_bytes_never_twice() {

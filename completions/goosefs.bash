@@ -3529,7 +3529,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__ns__subcmd__create)
-            opts="-w -o -D -h -V --ufs --write-type --wPolicy --read-type --rPolicy --cache-quota --cacheQuota --cache-priority --cachePriority --max-requests --maxRequests --read-only --readonly --shared --attribute --secret --option --output --config --help --version"
+            opts="-w -o -D -h -V --ufs --write-type --wPolicy --read-type --rPolicy --cache-quota --cacheQuota --cache-priority --cachePriority --max-requests --maxRequests --ufs-bandwidth --ufsBandwidth --read-only --readonly --shared --attribute --secret --option --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3580,6 +3580,14 @@ _goosefs() {
                     return 0
                     ;;
                 --max-requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ufsBandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ufs-bandwidth)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3679,7 +3687,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__ns__subcmd__setLimits)
-            opts="-o -D -h -V --cache-quota --cacheQuota --cache-priority --cachePriority --max-requests --maxRequests --output --config --help --version"
+            opts="-o -D -h -V --cache-quota --cacheQuota --cache-priority --cachePriority --max-requests --maxRequests --ufs-bandwidth --ufsBandwidth --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3706,6 +3714,14 @@ _goosefs() {
                     return 0
                     ;;
                 --max-requests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ufsBandwidth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ufs-bandwidth)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -590,8 +590,8 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "setTtl" -d 'Let what is in a namespace expire'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "ttl" -d 'Let what is in a namespace expire'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "unsetTtl" -d 'Let what is in a namespace live forever again'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "setLimits" -d 'Bound what a namespace takes of the cache and of the master'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "limits" -d 'Bound what a namespace takes of the cache and of the master'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "setLimits" -d 'Bound what a namespace takes of the cache, of the master and of its under store'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "limits" -d 'Bound what a namespace takes of the cache, of the master and of its under store'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "update" -d 'Change how the under store of a namespace is attached'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -s w -l ufs -d 'Address of the under store' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l wPolicy -l write-type -d 'Where writes land, and when' -r
@@ -599,6 +599,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l cacheQuota -l cache-quota -d 'Bytes of the cluster\'s cache it may take, as in 500GB; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l cachePriority -l cache-priority -d 'How strongly its blocks stay: LOW, NORMAL or HIGH' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l maxRequests -l max-requests -d 'Requests a second that the master takes for it; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l ufsBandwidth -l ufs-bandwidth -d 'Bytes a second between all workers and its under store, as in 100MB; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -l option -l attribute -l secret -d 'A property for the connector, such as a credential' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from create" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -665,6 +666,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l cacheQuota -l cache-quota -d 'Bytes of the cluster\'s cache it may take, as in 500GB; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l cachePriority -l cache-priority -d 'How strongly its blocks stay: LOW, NORMAL or HIGH' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l maxRequests -l max-requests -d 'Requests a second that the master takes for it; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l ufsBandwidth -l ufs-bandwidth -d 'Bytes a second between all workers and its under store, as in 100MB; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -674,6 +676,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l cacheQuota -l cache-quota -d 'Bytes of the cluster\'s cache it may take, as in 500GB; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l cachePriority -l cache-priority -d 'How strongly its blocks stay: LOW, NORMAL or HIGH' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l maxRequests -l max-requests -d 'Requests a second that the master takes for it; none for no bound' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l ufsBandwidth -l ufs-bandwidth -d 'Bytes a second between all workers and its under store, as in 100MB; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F

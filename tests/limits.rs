@@ -165,6 +165,24 @@ fn a_higher_priority_outlasts_a_lower_one() {
 }
 
 #[test]
+fn a_bound_on_the_bandwidth_is_of_one_namespace_over_all_workers() {
+    let cluster = cluster(2, &["slow", "fast"]);
+    limit(&cluster, "slow", &["--ufsBandwidth", "4MB"]);
+    let load = |name: &str| {
+        let start = Instant::now();
+        cluster.ok(&["load", &format!("/{name}")]);
+        start.elapsed()
+    };
+    let (fast, slow) = (load("fast"), load("slow"));
+    assert!(slow > Duration::from_secs(3), "20 MiB at 4 MiB a second took {slow:?}");
+    assert!(slow < Duration::from_secs(20) && fast < slow / 2, "{fast:?} and {slow:?}");
+    limit(&cluster, "slow", &["--ufsBandwidth", "none"]);
+    cluster.ok(&["fs", "free", "/slow"]);
+    waits_for(&cluster, "slow", "it is freed", |mib| mib == 0);
+    assert!(load("slow") < slow / 2, "it is not bounded any more");
+}
+
+#[test]
 fn requests_beyond_the_bound_wait_and_others_do_not_notice() {
     let cluster = cluster(1, &["busy", "calm"]);
     cluster.ok(&["ns", "setLimits", "busy", "--maxRequests", "20"]);

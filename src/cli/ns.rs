@@ -68,7 +68,7 @@ enum Verb {
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Bound what a namespace takes of the cache and of the master
+    /// Bound what a namespace takes of the cache, of the master and of its under store
     #[command(name = "setLimits", visible_alias = "limits")]
     SetLimits(SetLimits),
     /// Change how the under store of a namespace is attached
@@ -131,7 +131,8 @@ struct SetTtl {
 /// Change how the under store of a namespace is attached
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What is given replaces all options the namespace had.
+Options that are given are set, those with an empty value go, others stay. Without --readonly or
+--shared it is not so from now on.
 
 Examples:
   goosefs ns update sales --option s3.endpoint=http://10.0.0.2:9000")]
@@ -299,6 +300,7 @@ fn show(session: &mut Session, namespaces: &[Namespace]) -> Result<()> {
         "cacheQuota",
         "cachePriority",
         "maxRequests",
+        "ufsBandwidth",
     ];
     session.out.table(&header, rows, &values)
 }
@@ -319,6 +321,7 @@ fn row(found: &Namespace) -> Vec<String> {
         limits.cache_quota.map_or("-".into(), |quota| quota.to_string()),
         limits.cache_priority.to_string(),
         limits.requests.map_or("-".into(), |requests| requests.to_string()),
+        limits.ufs_bandwidth.map_or("-".into(), |bytes| bytes.to_string()),
     ]
 }
 
@@ -338,6 +341,7 @@ fn value(found: &Namespace) -> serde_json::Value {
         "cacheQuotaBytes": limits.cache_quota.map(|quota| quota.0),
         "cachePriority": limits.cache_priority.name(),
         "maxRequests": limits.requests,
+        "ufsBandwidth": limits.ufs_bandwidth.map(|bytes| bytes.0),
     })
 }
 
@@ -355,7 +359,7 @@ mod tests {
         };
         let plain = Namespace { status: status.clone(), ..Default::default() };
         assert_eq!(row(&plain)[..3], ["sales", "/sales", "s3://bucket/sales"]);
-        assert_eq!(row(&plain)[3..], ["-", "-", "-", "-", "-", "0B", "-", "NORMAL", "-"]);
+        assert_eq!(row(&plain)[3..], ["-", "-", "-", "-", "-", "0B", "-", "NORMAL", "-", "-"]);
         let status = Status {
             write_type: Some(WriteType::Through),
             read_type: Some(ReadType::NoCache),
@@ -374,9 +378,10 @@ mod tests {
             cache_quota: Some(ByteSize(2 << 30)),
             cache_priority: Priority::High,
             requests: Some(500),
+            ufs_bandwidth: Some(ByteSize(10 << 20)),
         };
         let bounded = Namespace { limits, cached_bytes: 1 << 20, ..Default::default() };
-        assert_eq!(row(&bounded)[8..], ["1MB", "2GB", "HIGH", "500"]);
+        assert_eq!(row(&bounded)[8..], ["1MB", "2GB", "HIGH", "500", "10MB"]);
         assert_eq!(value(&bounded)["cacheQuotaBytes"], 2u64 << 30);
     }
 }

@@ -1,7 +1,7 @@
 //! What namespaces may take, and what they take.
 //!
-//! A quota is of the cluster's cache; each worker keeps to its part of it, which is the part of all
-//! capacity that it has: blocks are spread like that too. Workers are told with a heartbeat, when what
+//! A quota is of the cluster's cache, a bandwidth is of all workers; each keeps to its part, which is
+//! the part of all capacity that it has: blocks are spread like that too. Workers are told with a heartbeat, when what
 //! they keep to is not what holds now, and say with each what mounts take.
 
 use crate::core::model::{ByteSize, Limits, MountId, Priority, WorkerId};
@@ -17,7 +17,7 @@ pub fn allowances(master: &Master, worker: WorkerId, kept: Option<u64>) -> Optio
     let mounts = master.files.mounts();
     let bound = mounts.iter().filter_map(|mount| {
         let limits = Limits::known(&mount.properties);
-        limits.bound_cache().then(|| (mount.id, mount.path.as_str().to_string(), limits))
+        limits.bound_workers().then(|| (mount.id, mount.path.as_str().to_string(), limits))
     });
     let bound: Vec<_> = bound.collect();
     // Where nothing is bound, nothing has to be shared.
@@ -31,13 +31,18 @@ pub fn allowances(master: &Master, worker: WorkerId, kept: Option<u64>) -> Optio
 }
 
 fn allowance(id: MountId, path: String, limits: Limits, share: f64) -> MountAllowance {
-    let quota = limits.cache_quota.map(|ByteSize(quota)| (quota as f64 * share) as i64);
+    let part = |ByteSize(bytes)| (bytes as f64 * share) as i64;
     let priority = Some(limits.cache_priority).filter(|&priority| priority != Priority::default());
     MountAllowance {
         mount_id: Some(id),
         path: Some(path),
-        quota_bytes: quota,
+        quota_bytes: limits.cache_quota.map(part),
         priority: priority.map(|priority| priority.name().into()),
+        ufs_bandwidth: limits.ufs_bandwidth.map(|bytes| match part(bytes) {
+            // One without any capacity still reads through.
+            0 => bytes.0 as i64,
+            part => part,
+        }),
     }
 }
 

@@ -12,6 +12,7 @@ mod learn;
 use super::fill::run_blocking;
 use super::identity::Identity;
 use super::migrate::Migrator;
+use super::mounts::Mounts;
 use super::peers::Peers;
 use super::store::BlockStore;
 use super::write::Intake;
@@ -66,6 +67,7 @@ pub struct Heartbeat {
     migrator: Migrator,
     intake: Arc<Intake>,
     ufs_rate: Rate,
+    mounts: Arc<Mounts>,
     /// This worker's own bound on that.
     ufs_rate_own: u64,
     /// Whether the master says that all has been given away.
@@ -97,12 +99,15 @@ pub struct Obedient {
     pub intake: Arc<Intake>,
     /// At which bytes pass between here and the under stores.
     pub ufs_rate: Rate,
+    /// The under stores.
+    pub mounts: Arc<Mounts>,
 }
 
 impl Heartbeat {
     /// Says nothing yet.
     pub fn new(config: &Config, address: WorkerAddress, parts: Obedient) -> Self {
-        let Obedient { store, identity, metrics, peers, migrator, intake, ufs_rate } = parts;
+        let Obedient { store, identity, metrics, peers, migrator, intake, ufs_rate, mounts } =
+            parts;
         let locality = Locality { zone: config.node.zone.clone(), rack: config.node.rack.clone() };
         Heartbeat {
             locality,
@@ -110,6 +115,7 @@ impl Heartbeat {
             migrator,
             intake,
             ufs_rate,
+            mounts,
             ufs_rate_own: config.worker.ufs_bandwidth.0,
             drained: AtomicBool::new(false),
             speaking: tokio::sync::Mutex::new(false),

@@ -260,6 +260,7 @@ fn report(
             migrator,
             intake: parts.writes.intake.clone(),
             ufs_rate: parts.ufs_rate.clone(),
+            mounts: parts.mounts.clone(),
         },
     );
     let heartbeat = Arc::new(heartbeat);

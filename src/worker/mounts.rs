@@ -62,6 +62,8 @@ pub struct Mounts {
     mounts: Mutex<HashMap<MountId, Mount>>,
     /// At which the bytes of all stores together pass.
     rate: Rate,
+    /// At which those of each mount do.
+    rates: Mutex<HashMap<MountId, Rate>>,
     /// Version and length of files; they never change for an id.
     files: quick_cache::sync::Cache<FileId, (String, u64)>,
 }
@@ -79,6 +81,7 @@ impl Mounts {
     pub fn new(config: &Config, master: Option<Primary>, rate: Rate) -> Self {
         Mounts {
             rate,
+            rates: Mutex::default(),
             master,
             defaults: config.ufs_properties(),
             mounts: Mutex::default(),
@@ -89,7 +92,7 @@ impl Mounts {
     /// Adds a mount by hand.
     #[cfg(test)]
     pub(super) fn add(&self, id: MountId, address: &str, properties: &Properties) -> Result<()> {
-        let mount = self.mount_of(address, properties)?;
+        let mount = self.mount_of(id, address, properties)?;
         self.mounts.lock().insert(id, mount);
         Ok(())
     }
@@ -222,7 +225,7 @@ impl Mounts {
         };
         let properties = info.properties.clone().unwrap_or_default().properties;
         let properties: Properties = of_connector(&properties.into_iter().collect());
-        let mut mount = self.mount_of(info.uri(), &properties)?;
+        let mut mount = self.mount_of(id, info.uri(), &properties)?;
         let mut mounts = self.mounts.lock();
         // The same store as before keeps its connections.
         if let Some(before) = mounts.get(&id)
@@ -267,12 +270,27 @@ impl Mounts {
             .unwrap_or_else(|_| Err(unavailable("the master does not answer")))
     }
 
-    fn mount_of(&self, address: &str, properties: &Properties) -> Result<Mount> {
+    /// Bounds the bytes a second between here and the stores of mounts; those that are not named are
+    /// not bounded.
+    pub fn bound(&self, bounds: &HashMap<MountId, u64>) {
+        for &mount in bounds.keys() {
+            self.rate_of(mount);
+        }
+        for (mount, rate) in self.rates.lock().iter() {
+            rate.set(bounds.get(mount).copied().unwrap_or_default());
+        }
+    }
+
+    fn rate_of(&self, mount: MountId) -> Rate {
+        self.rates.lock().entry(mount).or_default().clone()
+    }
+
+    fn mount_of(&self, id: MountId, address: &str, properties: &Properties) -> Result<Mount> {
         let mut all = self.defaults.clone();
         all.extend(properties.clone());
         let ufs = ufs::open(address, &all).with_context(|| format!("opening {address}"))?;
         Ok(Mount {
-            ufs: ufs::paced(ufs, self.rate.clone()),
+            ufs: ufs::paced(ufs::paced(ufs, self.rate_of(id)), self.rate.clone()),
             address: address.into(),
             properties: properties.clone(),
             asked: Instant::now(),

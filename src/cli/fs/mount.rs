@@ -32,7 +32,8 @@ pub struct Mount {
 
 /// Change the options of a mount
 ///
-/// What is given replaces all options the mount had.
+/// Options that are given are set, those with an empty value go, others stay. Without --readonly or
+/// --shared it is not so from now on.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

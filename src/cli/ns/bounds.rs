@@ -6,7 +6,7 @@ use crate::core::model::{ByteSize, Priority, limits};
 use clap::Args;
 use std::collections::BTreeMap;
 
-/// Bound what a namespace takes of the cache and of the master
+/// Bound what a namespace takes of the cache, of the master and of its under store
 ///
 /// What is not named stays as it is; `none` removes a bound.
 #[derive(Args, Debug)]
@@ -22,6 +22,7 @@ to come again.
 Examples:
   goosefs ns setLimits sales --cacheQuota 2TB --cachePriority HIGH
   goosefs ns setLimits scratch --cachePriority LOW --maxRequests 500
+  goosefs ns setLimits sales --ufsBandwidth 200MB
   goosefs ns setLimits sales --cacheQuota none")]
 pub struct SetLimits {
     /// Name
@@ -43,6 +44,14 @@ pub struct Bounds {
     /// Requests a second that the master takes for it; none for no bound
     #[arg(long = "maxRequests", visible_alias = "max-requests", value_name = "NUMBER", value_parser = bound::<u64>)]
     max_requests: Option<Bound>,
+    /// Bytes a second between all workers and its under store, as in 100MB; none for no bound
+    #[arg(
+        long = "ufsBandwidth",
+        visible_alias = "ufs-bandwidth",
+        value_name = "SIZE",
+        value_parser = bound::<ByteSize>
+    )]
+    ufs_bandwidth: Option<Bound>,
 }
 
 /// The value of a property; empty to remove it.
@@ -65,6 +74,7 @@ impl Bounds {
             (limits::CACHE_QUOTA, self.cache_quota.map(|bound| bound.0)),
             (limits::CACHE_PRIORITY, priority),
             (limits::REQUESTS, self.max_requests.map(|bound| bound.0)),
+            (limits::UFS_BANDWIDTH, self.ufs_bandwidth.map(|bound| bound.0)),
         ];
         said.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect()
     }
@@ -75,7 +85,7 @@ impl SetLimits {
         let limits = self.bounds.properties();
         if limits.is_empty() {
             return Err(invalid_argument(
-                "none of --cacheQuota, --cachePriority and --maxRequests says what to set",
+                "none of --cacheQuota, --cachePriority, --maxRequests and --ufsBandwidth says what to set",
             ));
         }
         session.fs.limit_namespace(&self.name, limits).await?;
@@ -93,6 +103,7 @@ mod tests {
             cache_quota: Some(bound::<ByteSize>("none").unwrap()),
             cache_priority: None,
             max_requests: Some(bound::<u64>("70").unwrap()),
+            ufs_bandwidth: None,
         };
         let properties = bounds.properties();
         assert_eq!(properties[limits::CACHE_QUOTA], "");

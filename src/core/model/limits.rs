@@ -20,6 +20,9 @@ pub const CACHE_PRIORITY: &str = "goosefs.namespace.cache.priority";
 /// The property with the requests a second that the master takes for it.
 pub const REQUESTS: &str = "goosefs.namespace.requests.max";
 
+/// The property with the bytes a second between all workers and its under store.
+pub const UFS_BANDWIDTH: &str = "goosefs.namespace.ufs.bandwidth";
+
 /// How strongly blocks stay in the cache: none goes while one of a lower priority may.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -74,6 +77,8 @@ pub struct Limits {
     pub cache_priority: Priority,
     /// Requests a second at the master; none: no bound.
     pub requests: Option<u64>,
+    /// Bytes a second between all workers and its under store; none: no bound.
+    pub ufs_bandwidth: Option<ByteSize>,
 }
 
 impl Limits {
@@ -89,10 +94,11 @@ impl Limits {
                 CACHE_QUOTA => limits.cache_quota = Some(value.parse().context(name)?),
                 CACHE_PRIORITY => limits.cache_priority = value.parse().context(name)?,
                 REQUESTS => limits.requests = Some(requests(value).context(name)?),
+                UFS_BANDWIDTH => limits.ufs_bandwidth = Some(bandwidth(value).context(name)?),
                 _ => {
                     return Err(invalid_argument(format!(
-                        "{name} means nothing: a namespace has {CACHE_QUOTA}, {CACHE_PRIORITY} and \
-                         {REQUESTS}"
+                        "{name} means nothing: a namespace has {CACHE_QUOTA}, {CACHE_PRIORITY}, \
+                         {REQUESTS} and {UFS_BANDWIDTH}"
                     )));
                 }
             }
@@ -114,13 +120,16 @@ impl Limits {
             (CACHE_QUOTA, self.cache_quota.map(|quota| quota.0.to_string())),
             (CACHE_PRIORITY, priority.map(|priority| priority.to_string())),
             (REQUESTS, self.requests.map(|requests| requests.to_string())),
+            (UFS_BANDWIDTH, self.ufs_bandwidth.map(|bytes| bytes.0.to_string())),
         ];
         said.into_iter().filter_map(|(name, value)| Some((name.into(), value?))).collect()
     }
 
-    /// Whether anything is said of the cache.
-    pub fn bound_cache(&self) -> bool {
-        self.cache_quota.is_some() || self.cache_priority != Priority::default()
+    /// Whether anything is said that workers have to know.
+    pub fn bound_workers(&self) -> bool {
+        self.cache_quota.is_some()
+            || self.cache_priority != Priority::default()
+            || self.ufs_bandwidth.is_some()
     }
 }
 
@@ -129,6 +138,13 @@ fn requests(value: &str) -> Result<u64> {
     number.ok_or_else(|| {
         invalid_argument(format!("{value:?} is no number of requests a second, from 1 on"))
     })
+}
+
+fn bandwidth(value: &str) -> Result<ByteSize> {
+    match value.parse()? {
+        ByteSize(0) => Err(invalid_argument("0 bytes a second would never end: remove the bound")),
+        bytes => Ok(bytes),
+    }
 }
 
 /// The properties of a mount that are its connector's.
@@ -151,10 +167,16 @@ mod tests {
     #[test]
     fn limits_come_from_the_properties_of_a_mount() {
         assert_eq!(of(&[("s3.region", "eu"), ("zzz", "1")]).unwrap(), Limits::default());
-        let set = of(&[(CACHE_QUOTA, "1GB"), (CACHE_PRIORITY, "high"), (REQUESTS, "500")]).unwrap();
+        let set = of(&[
+            (CACHE_QUOTA, "1GB"),
+            (CACHE_PRIORITY, "high"),
+            (REQUESTS, "500"),
+            (UFS_BANDWIDTH, "10MB"),
+        ]);
+        let set = set.unwrap();
         assert_eq!(set.cache_quota, Some(ByteSize(1 << 30)));
         assert_eq!((set.cache_priority, set.requests), (Priority::High, Some(500)));
-        assert!(set.bound_cache() && !of(&[(REQUESTS, "1")]).unwrap().bound_cache());
+        assert!(set.bound_workers() && !of(&[(REQUESTS, "1")]).unwrap().bound_workers());
         assert_eq!(Limits::of(&set.to_properties()).unwrap(), set);
         assert_eq!(of(&[(CACHE_QUOTA, "0")]).unwrap().cache_quota, Some(ByteSize(0)));
     }
@@ -166,6 +188,7 @@ mod tests {
             (CACHE_PRIORITY, "urgent"),
             (REQUESTS, "0"),
             (REQUESTS, "-3"),
+            (UFS_BANDWIDTH, "0"),
             ("goosefs.namespace.cache.qouta", "1GB"),
         ];
         for (name, value) in wrong {

@@ -51,6 +51,11 @@ impl Heartbeat {
         };
         let allowances: Vec<Allowance> = told.mounts.iter().map(allowance).collect();
         tracing::info!(mounts = allowances.len(), "learnt what mounts may take");
+        let bounded = told.mounts.iter().filter_map(|told| {
+            let bytes = told.ufs_bandwidth.and_then(|bytes| u64::try_from(bytes).ok())?;
+            Some((told.mount_id(), bytes))
+        });
+        self.mounts.bound(&bounded.collect());
         let store = self.store.clone();
         run_blocking(move || store.allow(&allowances)).await?;
         *self.allowances_version.lock() = told.version;

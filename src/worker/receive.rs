@@ -115,7 +115,9 @@ async fn take_copy(
         Ok(())
     };
     let taken = taken.await;
-    if taken.is_err() {
+    if taken.is_ok() {
+        store.keep(&block);
+    } else {
         block.set_filling(false);
         let (store, block) = (store.clone(), block.clone());
         blocking(move || {

@@ -148,6 +148,23 @@ fn a_load_larger_than_the_cache_keeps_what_fits_and_says_what_does_not() {
 }
 
 #[test]
+fn what_is_loaded_does_not_go_before_what_nobody_has_asked_for_since_the_worker_started() {
+    let mut cluster = Cluster::setup().workers(0).start();
+    let dirs = format!("SSD:{}:20MB", cluster.dir().join("small").display());
+    cluster.add_worker(&[("worker.dirs", &dirs)]);
+    cluster.wait_for_workers();
+    put(&cluster, "old", 18, 1 << 20);
+    put(&cluster, "new", 10, 1 << 20);
+    cluster.ok(&["load", "/old"]);
+    assert!(is_cached(&cluster, "/old"));
+    cluster.workers[0].kill();
+    cluster.workers[0].start();
+    cluster.wait_for_workers();
+    cluster.ok(&["load", "/new"]);
+    assert!(is_cached(&cluster, "/new"), "{}", cluster.ok(&["fs", "du", "-s", "/new"]));
+}
+
+#[test]
 fn a_load_outlives_a_killed_worker() {
     let mut cluster = Cluster::setup().workers(2).set("master.worker.timeout", "3s").start();
     put(&cluster, "data", 60, 50_000);

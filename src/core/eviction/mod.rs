@@ -25,7 +25,8 @@ pub trait Eviction: Debug + Send {
     /// weight.
     fn insert(&mut self, key: u64, bytes: u64);
 
-    /// A key comes in that has proved itself before: it was here before a restart.
+    /// A key comes in that has proved itself before, or proves itself that is in: it was here before a
+    /// restart, or somebody wants it here.
     fn keep(&mut self, key: u64, bytes: u64);
 
     /// A key that was to go and could not, comes in again where it was. Nothing if it is there.

@@ -7,10 +7,10 @@
 //! beyond it in another way, because a client wrote it or the limit came later, is trimmed in the
 //! background. What is the only copy, pinned or in use counts, and stays.
 
+use super::BlockStore;
 use super::block::Block;
 use super::dir::Dir;
 use super::evict::{From, Next};
-use super::{BlockStore, key};
 use crate::core::error::{Result, resource_exhausted};
 use crate::core::eviction::Owner;
 use crate::core::model::{BlockId, ByteSize, MountId, Priority};
@@ -222,16 +222,6 @@ impl BlockStore {
         self.keep(&block);
         if account.excess(0) > 0 {
             self.untidy.notify_one();
-        }
-    }
-
-    /// Puts a block into the order in which its mount's go, if it may go at all.
-    fn keep(&self, block: &Arc<Block>) {
-        let blocks = self.blocks.read();
-        let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
-        if current && !block.is_unpersisted() {
-            let (dir, owner) = block.dir_and_owner();
-            dir.order.lock().keep(key(block.id()), block.bytes_held(), owner);
         }
     }
 

@@ -45,6 +45,18 @@ impl BlockStore {
         }
     }
 
+    /// Puts a block into the order of its mount as one that has proved itself, if it may go at all:
+    /// whoever is loaded by name, or comes from another worker, is no passer-by and does not go before
+    /// what nobody has asked for in long.
+    pub fn keep(&self, block: &Arc<Block>) {
+        let blocks = self.blocks.read();
+        let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
+        if current && !block.is_unpersisted() {
+            let (dir, owner) = block.dir_and_owner();
+            dir.order.lock().keep(key(block.id()), block.bytes_held(), owner);
+        }
+    }
+
     /// Puts a block back that was to go and could not.
     pub(super) fn postpone(&self, id: BlockId) {
         let blocks = self.blocks.read();

@@ -56,6 +56,7 @@ impl Tasks {
         if let Some(found) = there
             && (!verify || self.is_sound(&found).await?)
         {
+            reads.store.keep(&found);
             landed(length);
             return Ok(true);
         }
@@ -70,6 +71,9 @@ impl Tasks {
         };
         let wanted = reads.mounts.locate(id, &options).await?;
         let fetched = reads.filler.fill(&wanted, pace, landed).await?;
+        if let Some(loaded) = reads.store.peek(id) {
+            reads.store.keep(&loaded);
+        }
         if verify {
             self.verify_filled(&wanted, block.file_length.max(0) as u64, pace).await?;
         }

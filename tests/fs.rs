@@ -171,6 +171,23 @@ fn an_absent_master_is_named_soon() {
 }
 
 #[test]
+fn a_file_that_is_freed_at_the_end_of_its_time_stays_in_its_store() {
+    let cluster = Cluster::setup().set("master.ttl.checker.interval", "100ms").start();
+    for name in ["kept", "freed"] {
+        fs::write(cluster.root_ufs().join(name), "as it was").unwrap();
+    }
+    cluster.ok(&["load", "/kept", "/freed"]);
+    let cached = |name: &str| cluster.ok(&["fs", "du", "-s", name]).contains("(100%)");
+    assert!(cached("/kept") && cached("/freed"));
+    cluster.ok(&["fs", "setTtl", "/freed", "1s"]);
+    eventually("it is freed", || (!cached("/freed")).then_some(()));
+    assert!(cached("/kept"));
+    assert_eq!(cluster.ok(&["fs", "cat", "/freed"]), "as it was");
+    // Its time to live has done its work: what is read again stays.
+    eventually("it is cached again", || cached("/freed").then_some(()));
+}
+
+#[test]
 fn an_expired_file_goes_from_its_store_and_what_took_its_place_there_stays() {
     let cluster = Cluster::setup().set("master.ttl.checker.interval", "100ms").start();
     for name in ["old", "replaced"] {

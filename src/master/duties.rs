@@ -7,6 +7,7 @@ use super::sync::Freshness;
 use crate::core::error::{ErrorKind, Result};
 use crate::core::model::{FileId, Status, TtlAction};
 use crate::core::runtime::{Duties, Group};
+use futures::{StreamExt, stream};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use std::time::Duration;
 const PAGE: usize = 1_000;
 /// Inodes of deleted directories taken apart by one entry.
 const REAP: u32 = 5_000;
+/// Files whose TTL has run out that are deleted or freed at a time.
+const EXPIRED_AT_ONCE: usize = 16;
 
 /// Starts all duties in `group`.
 pub fn start(master: &Arc<Master>, duties: &Duties, group: &Group) {
@@ -103,19 +106,37 @@ async fn persist(master: Arc<Master>) -> Result<()> {
     master.persister.forget_deleted()
 }
 
-/// Deletes or frees what has outlived its TTL.
+/// Deletes or frees what has outlived its TTL. What cannot go keeps nothing else from going.
 async fn expired(master: Arc<Master>) -> Result<()> {
-    for id in master.files.state().expired(master.clock.now_ms(), PAGE)? {
-        let Some(status) = known(&master, id)? else { continue };
-        let result = match status.ttl_action {
-            TtlAction::Delete if !status.mount_point => delete_expired(&master, &status).await,
-            _ => free_expired(&master, &status).await,
-        };
-        if let Err(error) = result {
-            tracing::warn!(path = %status.path, %error, "its TTL has run out, but it stays for now");
+    let now_ms = master.clock.now_ms();
+    let mut after = None;
+    while master.is_primary() {
+        let page = master.files.state().expired(now_ms, after, PAGE)?;
+        let each = stream::iter(&page).for_each_concurrent(EXPIRED_AT_ONCE, |&(id, _)| {
+            let master = &master;
+            async move {
+                if let Err(error) = expire(master, id).await {
+                    tracing::warn!(%id, %error, "its TTL has run out, but it stays for now");
+                }
+            }
+        });
+        each.await;
+        after = page.last().copied();
+        if page.len() < PAGE {
+            break;
         }
     }
     Ok(())
+}
+
+async fn expire(master: &Master, id: FileId) -> Result<()> {
+    let Some(status) = known(master, id)? else { return Ok(()) };
+    match status.ttl_action {
+        TtlAction::Delete if !status.mount_point => delete_expired(master, &status).await,
+        // Nowhere else yet: freed once its store has it.
+        _ if !status.folder && !status.is_persisted() => Ok(()),
+        _ => free_expired(master, &status).await,
+    }
 }
 
 /// Deletes what has outlived its TTL, in the store too. What has taken its place there meanwhile is
@@ -150,8 +171,13 @@ async fn incomplete_files(master: Arc<Master>) -> Result<()> {
             if created_ms < oldest
                 && let Some(status) = known(&master, id)?
             {
-                tracing::info!(path = %status.path, "removed: it was never completed");
-                master.files.remove(&Caller::master(), &status.path, Removal::default()).await?;
+                let removal = Removal { only: Some(id), ..Default::default() };
+                match master.files.remove(&Caller::master(), &status.path, removal).await {
+                    Ok(()) => tracing::info!(path = %status.path, "removed: never completed"),
+                    Err(error) => {
+                        tracing::warn!(path = %status.path, %error, "never completed; it stays");
+                    }
+                }
             }
         }
         after = page.last().map(|&(id, _)| id);

@@ -4,6 +4,7 @@ use super::*;
 use crate::core::error::ErrorKind;
 use crate::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
 use crate::core::proto::grpc::file::*;
+use crate::core::proto::v1;
 use crate::core::rpc::{Channel, Credentials, connect, from_status};
 use std::path::Path;
 use tonic::Status;
@@ -329,6 +330,48 @@ async fn a_deletion_whose_caller_leaves_is_carried_to_its_end() {
     };
     tokio::time::timeout(Duration::from_secs(20), gone).await.expect("the tree has it no more");
     assert_eq!(left(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_freed_yet_keeps_nothing_else_from_expiring() {
+    use futures::{StreamExt, stream};
+    let interval = ("goosefs.master.ttl.checker.interval", "100ms");
+    let mut master = Fixture::with(&[interval]).await;
+    let stuck = stream::iter(0..1_010).for_each_concurrent(64, |n| {
+        let mut client = master.client.clone();
+        async move {
+            let options = CreateFilePOptions {
+                recursive: Some(true),
+                write_type: Some(WritePType::MustCache as i32),
+                ..Default::default()
+            };
+            let path = Some(format!("/stuck/{n}"));
+            let request = CreateFilePRequest { path: path.clone(), options: Some(options) };
+            let info = client.create_file(request).await.unwrap().into_inner().file_info.unwrap();
+            let options = Some(CompleteFilePOptions { ufs_length: Some(0), ..Default::default() });
+            let request = CompleteFilePRequest { path, options, inode_id: info.file_id };
+            client.complete_file(request).await.unwrap();
+        }
+    });
+    stuck.await;
+    let mut ours = v1::file_system_client::FileSystemClient::new(master.channel.clone());
+    let expire = |path: &str, action: v1::TtlAction| v1::SetAttributesRequest {
+        path: path.into(),
+        ttl_ms: Some(1),
+        ttl_action: action as i32,
+        recursive: true,
+        ..Default::default()
+    };
+    ours.set_attributes(expire("/stuck", v1::TtlAction::Free)).await.unwrap();
+    master.write_through("/last", "x").await;
+    ours.set_attributes(expire("/last", v1::TtlAction::Delete)).await.unwrap();
+    let gone = async {
+        while master.ufs("last").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.expect("it has expired");
+    assert!(master.status("/stuck/0").await.is_ok());
 }
 
 #[tokio::test]

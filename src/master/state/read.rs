@@ -7,7 +7,7 @@ use crate::core::model::{
     BlockId, BlockStatus, FileId, FsPath, Media, MountId, PersistenceState, Status, WorkerAddress,
     WorkerId, block,
 };
-use crate::master::inode::keys::{Section, after_prefix};
+use crate::master::inode::keys::{Section, after_prefix, number};
 use crate::master::inode::metastore::{Fault, Table};
 use crate::master::inode::{Inode, Kind, Place, ROOT};
 use crate::master::journal::entry::{OperationId, Outcome};
@@ -265,14 +265,22 @@ impl State {
         blocks.collect()
     }
 
-    /// Inodes whose TTL has run out by `now_ms`, at most `limit`.
+    /// Inodes whose TTL has run out by `now_ms`, with the time when it did, at most `limit` after the
+    /// one that was given last.
     ///
     /// # Errors
     /// When the store fails.
-    pub fn expired(&self, now_ms: i64, limit: usize) -> Result<Vec<FileId>> {
+    pub fn expired(
+        &self,
+        now_ms: i64,
+        after: Option<(FileId, i64)>,
+        limit: usize,
+    ) -> Result<Vec<(FileId, i64)>> {
+        let after = after.map(|(id, ms)| Section::Ttl.at(ms, id));
         let end = Section::Ttl.at(now_ms.saturating_add(1), FileId(0));
-        let rows = self.range(&Section::Ttl.key(&[]), None, &end, limit)?;
-        Ok(rows.iter().map(|(key, _)| id_in(Section::Ttl, key)).collect())
+        let rows = self.range(&Section::Ttl.key(&[]), after.as_deref(), &end, limit)?;
+        let row = |key: &[u8]| (id_in(Section::Ttl, key), number(key, 1));
+        Ok(rows.iter().map(|(key, _)| row(key)).collect())
     }
 
     /// Files that are still being written after `after`, with the time they were created.

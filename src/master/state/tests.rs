@@ -262,8 +262,9 @@ fn attributes_are_found_by_what_they_say() {
         ..Default::default()
     };
     run(&state, 103, set(file, attributes)).unwrap();
-    assert_eq!(state.expired(149, 9).unwrap(), []);
-    assert_eq!(state.expired(150, 9).unwrap(), [file]);
+    assert_eq!(state.expired(149, None, 9).unwrap(), []);
+    assert_eq!(state.expired(150, None, 9).unwrap(), [(file, 150)]);
+    assert_eq!(state.expired(150, Some((file, 150)), 9).unwrap(), []);
     assert_eq!(state.pinned(None, 9).unwrap(), [(file, Media::ANY)]);
     let on_disk = [(PINNED_MEDIA.to_string(), b"SSD,HDD".to_vec())].into();
     let to_disk = Attributes { set_xattrs: on_disk, ..Default::default() };
@@ -276,7 +277,7 @@ fn attributes_are_found_by_what_they_say() {
     let status = state.status(&path("/f")).unwrap();
     assert_eq!((status.mode, &status.xattrs["k"][..]), (0o4755, &[1][..]));
     run(&state, 104, set(file, Attributes { ttl_ms: Some(None), ..Default::default() })).unwrap();
-    assert_eq!(state.expired(i64::MAX - 1, 9).unwrap(), []);
+    assert_eq!(state.expired(i64::MAX - 1, None, 9).unwrap(), []);
     assert_eq!(state.pins_version(), pins, "another attribute is no news for pins");
     run(&state, 105, delete("/f", false)).unwrap();
     assert_ne!(state.pins_version(), pins);

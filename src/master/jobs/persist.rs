@@ -8,7 +8,7 @@
 use super::load::LOOK_AGAIN;
 use super::run::Run;
 use crate::core::error::{ErrorKind, Result, unavailable};
-use crate::core::model::{FileId, PersistenceState, Status, WorkerId};
+use crate::core::model::{FileId, MountId, PersistenceState, Status, WorkerId};
 use crate::core::proto::v1;
 use crate::core::runtime::Clock;
 use crate::master::file_system::FileSystem;
@@ -18,6 +18,7 @@ use crate::master::workers::Registry;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Files being persisted at a time, by all workers.
 const MOST_RUNNING: usize = 512;
@@ -31,6 +32,17 @@ const CANDIDATES: usize = 3;
 const PATIENCE: u32 = 6;
 /// Files a persist job waits for at a time.
 const WINDOW: usize = 5_000;
+/// After so many failures in a row, of whichever files, a store is taken to be down: it is asked for
+/// so many files at a time and ever more seldom, until one succeeds. So however many files wait for
+/// it, few are remembered as failed.
+const STORE_DOWN: u32 = 32;
+/// A look at all files that wait, of which none could be started, took its time; the next one comes
+/// after so many times as long.
+const LOOK_REST: u32 = 20;
+/// How often attempts at files that were deleted are forgotten.
+const FORGET_EVERY_MS: i64 = 60_000;
+/// Bytes of a cause that are kept.
+const MOST_CAUSE: usize = 500;
 
 /// Sees to it that what waits to be persisted is. Clones share it.
 #[derive(Clone)]
@@ -39,6 +51,23 @@ pub struct Persister {
     workers: Registry,
     clock: Clock,
     attempts: Arc<Mutex<HashMap<FileId, Attempt>>>,
+    stores: Arc<Mutex<HashMap<MountId, Store>>>,
+    rest: Arc<Mutex<Rest>>,
+}
+
+/// How it goes with one store.
+#[derive(Clone, Copy, Debug, Default)]
+struct Store {
+    /// In a row.
+    failures: u32,
+    not_before_ms: i64,
+}
+
+/// When there is something to look at again.
+#[derive(Debug, Default)]
+struct Rest {
+    look_ms: i64,
+    forgot_ms: i64,
 }
 
 /// How it goes with one file.
@@ -53,7 +82,8 @@ struct Attempt {
 impl Persister {
     /// Nothing tried yet.
     pub fn new(files: FileSystem, workers: Registry, clock: Clock) -> Self {
-        Persister { files, workers, clock, attempts: Arc::default() }
+        let (attempts, stores, rest) = Default::default();
+        Persister { files, workers, clock, attempts, stores, rest }
     }
 
     /// The tasks that are due, and who is to do them. To be called often.
@@ -62,15 +92,20 @@ impl Persister {
     /// When the journal cannot be read.
     pub fn due(&self) -> Result<Vec<(WorkerId, v1::PersistTask)>> {
         let now = self.clock.now_ms();
+        if now < self.rest.lock().look_ms {
+            return Ok(Vec::new());
+        }
+        let began = Instant::now();
         let running = self.attempts.lock().values().filter(|attempt| attempt.running).count();
         let mut room = MOST_RUNNING.saturating_sub(running);
+        let mut doubtful = HashMap::new();
         let mut tasks = Vec::new();
         let mut after = None;
         while room > 0 {
             let page = self.files.state().to_persist(after, PAGE)?;
             for &(id, at_ms) in &page {
                 if room > 0 && at_ms <= now && self.may_start(id, now) {
-                    let started = self.start(id)?;
+                    let started = self.start(id, now, &mut doubtful)?;
                     room -= usize::from(started.is_some());
                     tasks.extend(started);
                 }
@@ -80,7 +115,21 @@ impl Persister {
                 break;
             }
         }
+        let rest = began.elapsed() * if tasks.is_empty() { LOOK_REST } else { 0 };
+        self.rest.lock().look_ms = now + rest.as_millis() as i64;
         Ok(tasks)
+    }
+
+    /// Whether one more file may be tried at a store; `doubtful` counts those that were in this pass
+    /// where it may be down.
+    fn may_ask(&self, mount: MountId, now: i64, doubtful: &mut HashMap<MountId, u32>) -> bool {
+        let store = self.stores.lock().get(&mount).copied().unwrap_or_default();
+        if store.failures < STORE_DOWN {
+            return true;
+        }
+        let tried = doubtful.entry(mount).or_default();
+        *tried += 1;
+        store.not_before_ms <= now && *tried <= STORE_DOWN
     }
 
     fn may_start(&self, id: FileId, now: i64) -> bool {
@@ -89,12 +138,20 @@ impl Persister {
     }
 
     /// The task for a file and the worker to do it; none when no worker is there.
-    fn start(&self, id: FileId) -> Result<Option<(WorkerId, v1::PersistTask)>> {
+    fn start(
+        &self,
+        id: FileId,
+        now: i64,
+        doubtful: &mut HashMap<MountId, u32>,
+    ) -> Result<Option<(WorkerId, v1::PersistTask)>> {
         let status = match self.files.by_id(id) {
             Ok(status) => status,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        if !self.may_ask(status.mount_id, now, doubtful) {
+            return Ok(None);
+        }
         let Some(worker) = self.worker_for(&status) else { return Ok(None) };
         self.attempts.lock().entry(id).or_default().running = true;
         Ok(Some((worker, self.task(&status))))
@@ -147,19 +204,32 @@ impl Persister {
             None => self.persisted(task, report).await,
         };
         match result {
-            Ok(()) => drop(self.attempts.lock().remove(&id)),
+            Ok(()) => {
+                self.attempts.lock().remove(&id);
+                self.stores.lock().remove(&task.mount_id);
+            }
             Err(error) => {
                 tracing::warn!(path = task.path, %error, "not persisted; it will be tried again");
                 self.failed(id, error.to_string());
+                self.doubt(task.mount_id);
             }
         }
     }
 
-    fn failed(&self, id: FileId, cause: String) {
+    /// A store did not take a file.
+    fn doubt(&self, mount: MountId) {
+        let mut stores = self.stores.lock();
+        let store = stores.entry(mount).or_default();
+        store.failures = store.failures.saturating_add(1);
+        let wait = backoff_ms(store.failures / STORE_DOWN);
+        store.not_before_ms = self.clock.now_ms() + wait;
+    }
+
+    fn failed(&self, id: FileId, mut cause: String) {
+        cause.truncate(cause.floor_char_boundary(MOST_CAUSE));
         let mut attempts = self.attempts.lock();
         let attempt = attempts.entry(id).or_default();
-        let (first, longest) = BACKOFF_MS;
-        let wait = first.saturating_mul(1 << attempt.failures.min(20)).min(longest);
+        let wait = backoff_ms(attempt.failures);
         attempt.running = false;
         attempt.failures += 1;
         attempt.not_before_ms = self.clock.now_ms() + wait;
@@ -222,6 +292,8 @@ impl Persister {
 
     /// Has files that failed tried again at once; says whether there are any.
     pub fn retry_now(&self) -> bool {
+        self.stores.lock().clear();
+        self.rest.lock().look_ms = 0;
         let mut attempts = self.attempts.lock();
         let mut any = false;
         for attempt in attempts.values_mut().filter(|attempt| attempt.failures > 0) {
@@ -236,6 +308,11 @@ impl Persister {
     /// # Errors
     /// When the journal cannot be read.
     pub fn forget_deleted(&self) -> Result<()> {
+        let now = self.clock.now_ms();
+        if now < self.rest.lock().forgot_ms + FORGET_EVERY_MS {
+            return Ok(());
+        }
+        self.rest.lock().forgot_ms = now;
         let known: Vec<FileId> = self.attempts.lock().keys().copied().collect();
         for id in known {
             if self.files.state().lookup(id)?.is_none() {
@@ -250,6 +327,12 @@ impl Persister {
         let attempt = attempts.get(&id).filter(|attempt| attempt.failures >= PATIENCE)?;
         Some(attempt.cause.clone())
     }
+}
+
+/// The wait after so many failures more than one.
+fn backoff_ms(failures: u32) -> i64 {
+    let (first, longest) = BACKOFF_MS;
+    first.saturating_mul(1 << failures.min(20)).min(longest)
 }
 
 /// A persist job: has every file below a path persisted, and waits for it.

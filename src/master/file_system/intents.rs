@@ -27,6 +27,12 @@ pub(super) enum Intent {
     Rename { from: FsPath, to: FsPath, id: FileId, folder: bool },
 }
 
+/// Whether a store that answers so will not answer otherwise.
+fn is_final(kind: ErrorKind) -> bool {
+    let denied = [ErrorKind::PermissionDenied, ErrorKind::Unauthenticated, ErrorKind::ReadOnly];
+    denied.contains(&kind) || kind == ErrorKind::Unsupported
+}
+
 impl Intent {
     fn id(&self) -> FileId {
         match self {
@@ -146,6 +152,10 @@ impl FileSystem {
             match self.carry_out_below(intent).await {
                 // Renamed before the crash.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) if is_final(error.kind()) => {
+                    tracing::error!(?intent, %error, "given up: its store refuses it");
+                    return self.forget(intent).await;
+                }
                 other => other?.ok_or_else(deposed)?,
             }
             let change = match intent.clone() {

@@ -79,6 +79,8 @@ pub struct Inner {
     pub(in crate::master) workers: Registry,
     pub(in crate::master) group: Group,
     pub(in crate::master) superuser: String,
+    /// Held by the one who changes a mount.
+    updating: tokio::sync::Mutex<()>,
 }
 
 impl Deref for FileSystem {
@@ -109,6 +111,7 @@ impl FileSystem {
             workers,
             group,
             superuser: crate::core::config::os_user(),
+            updating: Default::default(),
         };
         FileSystem { inner: Arc::new(inner) }
     }

@@ -181,6 +181,8 @@ impl FileSystem {
             return Ok(());
         }
         self.permit_superuser(caller, "change mounts")?;
+        // One at a time: each changes some of the properties that it has read.
+        let _alone = self.updating.lock().await;
         let mount = self.mount_at(path)?;
         let mut properties = mount.properties.clone();
         for (name, value) in change.properties {

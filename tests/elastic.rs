@@ -326,6 +326,47 @@ fn copies_of_what_waits_to_be_persisted_are_kept_when_workers_are_lost() {
 }
 
 #[test]
+fn a_worker_killed_while_it_persists_leaves_no_half_file_and_another_goes_on() {
+    let mut cluster = Cluster::setup()
+        .workers(0)
+        .set("master.worker.timeout", "1s")
+        .set("worker.block.heartbeat.interval", "100ms")
+        .set("user.file.writetype.default", "ASYNC_THROUGH")
+        .start();
+    (0..2).for_each(|_| add_worker(&mut cluster, &[]));
+    cluster.wait_for_workers();
+    cluster.ok(&["fsadmin", "ratelimit", "2MB"]);
+    for index in 0..2 {
+        eventually("each worker hears of its half", || {
+            (counter(&cluster, index, "goosefs_worker_ufs_rate_bytes") == 1 << 20).then_some(())
+        });
+    }
+    let (local, store) = (cluster.dir().join("only"), cluster.root_ufs());
+    let data: Vec<u8> = (0..8 << 20).map(|i: u32| (i ^ (i >> 9)) as u8).collect();
+    fs::write(&local, &data).unwrap();
+    cluster.ok(&["fs", "copyFromLocal", local.to_str().unwrap(), "/only"]);
+    // Whoever has a file of the store open is writing it.
+    let writes = |node: &Node| {
+        let open = fs::read_dir(format!("/proc/{}/fd", node.pid())).unwrap();
+        let mut open = open.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+        open.any(|path| path.starts_with(&store))
+    };
+    let writer = eventually("a worker persists it", || cluster.workers.iter().position(writes));
+    cluster.workers[writer].kill();
+    assert!(!store.join("only").exists(), "it was persisted too soon for this test");
+    cluster.ok(&["fsadmin", "ratelimit", "0"]);
+    eventually("the other one persists it", || {
+        store.join("only").exists().then(|| {
+            assert!(fs::read(store.join("only")).unwrap() == data, "other bytes, or not all");
+        })
+    });
+    eventually("it is known to be safe", || {
+        let stat = json(&cluster, &["fs", "-o", "json", "stat", "/only"]);
+        (stat[0]["persistenceState"] == "PERSISTED").then_some(())
+    });
+}
+
+#[test]
 fn a_file_that_its_store_does_not_take_is_shown_and_tried_again() {
     let cluster = cluster(1, 0);
     let local = cluster.dir().join("only");

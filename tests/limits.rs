@@ -99,7 +99,9 @@ fn a_quota_holds_over_all_workers_and_leaves_others_alone() {
     assert!(cached(&cluster, "sand") <= 8);
     // Raised, it is filled; lowered, it is trimmed; the limit is kept over a restart of the master.
     limit(&cluster, "sand", &["--cacheQuota", "none"]);
-    cluster.ok(&["load", "/sand"]);
+    eventually("the workers know that it may all come", || {
+        cluster.run(&["load", "/sand"]).status.success().then_some(())
+    });
     waits_for(&cluster, "sand", "all of sand is cached", |mib| mib == 20);
     let mut cluster = cluster;
     limit(&cluster, "sand", &["--cacheQuota", "0"]);

@@ -1,6 +1,6 @@
 //! Several masters: how they find each other, and what workers notice. What they survive is in `faults`.
 
-use crate::cluster::Masters;
+use crate::cluster::{Masters, eventually};
 use goosefs::client::{CreateOptions, FileSystem};
 use goosefs::core::model::{FsPath, WriteType};
 
@@ -61,4 +61,29 @@ fn a_worker_and_its_blocks_stay_when_the_primary_goes() {
         masters.nodes[primary].spawn();
         masters.wait_for_voters();
     }
+}
+
+#[test]
+fn what_waits_to_be_persisted_is_persisted_when_the_primary_is_gone() {
+    let settings =
+        [("master.persistence.initial.interval", "3s"), ("user.file.replication.durable", "1")];
+    let mut masters = Masters::start(3, &settings);
+    masters.wait_for_voters();
+    masters.add_worker();
+    let runtime = runtime();
+    let files = masters.connect();
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i % 247) as u8).collect();
+    let options = CreateOptions { write_type: Some(WriteType::AsyncThrough), ..Default::default() };
+    runtime.block_on(async {
+        let mut writer = files.create(&path("/f"), &options).await.unwrap();
+        writer.write(bytes.clone()).await.unwrap();
+        writer.close().await.unwrap();
+    });
+    let persisted = masters.root_ufs().join("f");
+    let primary = masters.wait_for_primary();
+    masters.nodes[primary].kill();
+    assert!(!persisted.exists(), "it was persisted too soon for this test");
+    eventually("the next primary has it persisted", || {
+        persisted.exists().then(|| assert!(std::fs::read(&persisted).unwrap() == bytes))
+    });
 }

@@ -46,13 +46,18 @@ impl Masters {
         masters
     }
 
+    /// The directory that is the root under store.
+    pub fn root_ufs(&self) -> PathBuf {
+        self.dir.join("ufs")
+    }
+
     /// Where a master is.
     fn host(&self, number: usize) -> String {
         self.network.as_ref().map_or("127.0.0.1".into(), |network| network.address(number))
     }
 
     fn know(&mut self, all: &str, properties: &[(&str, &str)]) {
-        let root_ufs = self.dir.join("ufs");
+        let root_ufs = self.root_ufs();
         std::fs::create_dir_all(&root_ufs).unwrap();
         self.properties = [
             ("masters", all.to_string()),

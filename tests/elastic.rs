@@ -417,6 +417,63 @@ fn of_two_workers_with_one_id_only_the_first_takes_part() {
 }
 
 #[test]
+fn a_worker_that_was_given_up_comes_back_with_what_is_still_good() {
+    const ALL: usize = 30;
+    let mut cluster = Cluster::setup()
+        .workers(0)
+        .set("master.worker.timeout", "1s")
+        .set("worker.block.heartbeat.interval", "100ms")
+        .set("user.short.circuit.enabled", "false")
+        .set("user.file.metadata.sync.interval", "0")
+        .start();
+    let data = cluster.root_ufs().join("data");
+    fs::create_dir_all(&data).unwrap();
+    (0..ALL).for_each(|i| fs::write(data.join(i.to_string()), content(i)).unwrap());
+    (0..2).for_each(|_| add_worker(&mut cluster, &[]));
+    cluster.wait_for_workers();
+    cluster.ok(&["load", "/data"]);
+    let port = format!(":{}", cluster.workers[0].port);
+    let was_there: Vec<usize> = (0..ALL)
+        .filter(|i| {
+            let location = cluster.ok(&["fs", "-o", "json", "location", &format!("/data/{i}")]);
+            location.contains(&format!("{port}\""))
+        })
+        .collect();
+    assert!(was_there.len() > 4 && was_there.len() < ALL, "{was_there:?}");
+    cluster.workers[0].kill();
+    eventually("it is given up", || {
+        let address = format!("127.0.0.2{port}");
+        cluster.run(&["fsadmin", "forget-worker", &address]).status.success().then_some(())
+    });
+    // While it is away files are deleted, and others replaced by some of the same length.
+    let new = |i: usize| content(i).iter().map(|byte| !byte).collect::<Vec<u8>>();
+    for i in 0..ALL {
+        match i % 3 {
+            0 => fs::remove_file(data.join(i.to_string())).unwrap(),
+            1 => fs::write(data.join(i.to_string()), new(i)).unwrap(),
+            _ => {}
+        }
+    }
+    cluster.ok(&["fs", "ls", "/data"]);
+    cluster.workers[0].start();
+    cluster.wait_for_workers();
+    let good: u64 =
+        was_there.iter().filter(|&&i| i % 3 == 2).map(|&i| content(i).len() as u64).sum();
+    eventually("it has dropped what nobody can want", || {
+        let used = worker_of(&cluster, &cluster.workers[0])["usedBytes"].as_u64();
+        (used == Some(good)).then_some(())
+    });
+    for i in 0..ALL {
+        let read = cluster.run(&["fs", "cat", &format!("/data/{i}")]);
+        match i % 3 {
+            0 => assert!(!read.status.success(), "file {i} is back"),
+            1 => assert!(read.stdout == new(i), "file {i} as it was"),
+            _ => assert!(read.stdout == content(i), "file {i}"),
+        }
+    }
+}
+
+#[test]
 fn a_second_copy_comes_from_the_first_and_not_from_the_store() {
     let cluster = cluster(2, 30);
     cluster.ok(&["load", "/data"]);

@@ -3,6 +3,7 @@
 use super::promises::ODD;
 use super::servers::{Server, free_port, nginx};
 use super::{all, get, list, names};
+use crate::cluster::{Cluster, eventually};
 use goosefs::core::error::ErrorKind;
 use goosefs::ufs::{self, Attributes, Properties, Ufs, UfsStatus};
 use std::path::Path;
@@ -179,4 +180,33 @@ async fn what_a_web_archive_refuses_is_named_with_its_cure() {
     assert!(error.to_string().contains(&down), "{error}");
     let error = ufs::open("http://user:hush@host/", &Properties::new()).err().unwrap();
     assert!(error.to_string().contains("http.password") && !error.to_string().contains("hush"));
+}
+
+#[test]
+fn an_archive_that_is_overwhelmed_and_slow_is_loaded_whole_all_the_same() {
+    const FILES: usize = 60;
+    let dir = tempfile::tempdir().unwrap();
+    let content = |n: usize| (0..100_000 + n).map(|at| (at * 3 + n) as u8).collect::<Vec<u8>>();
+    (0..FILES).for_each(|n| file(dir.path(), &format!("archive/{n}"), &content(n), 100_000));
+    // One request in eight is turned away, at random; the others are answered at a crawl.
+    let moods = "if ($request_id ~ ^0) { return 503; } if ($request_id ~ ^1) { return 429; }";
+    let config = format!("{} limit_rate 200k; {moods}", access_log(dir.path()));
+    let Some(server) = nginx(dir.path(), &config) else { return };
+    let cluster = Cluster::start();
+    let mounted = || {
+        let archive = format!("{}/archive/", server.url());
+        cluster.run(&["fs", "mount", "/archive", &archive]).status.success().then_some(())
+    };
+    eventually("it is mounted", mounted);
+    cluster.ok(&["load", "/archive"]);
+    let copy = cluster.dir().join("copy");
+    cluster.ok(&["fs", "copyToLocal", "-R", "/archive", copy.to_str().unwrap()]);
+    for n in 0..FILES {
+        let inner = copy.join("archive").join(n.to_string());
+        let read = std::fs::read(&inner).or_else(|_| std::fs::read(copy.join(n.to_string())));
+        assert!(read.unwrap() == content(n), "file {n}");
+    }
+    let log = std::fs::read_to_string(dir.path().join("access.log")).unwrap();
+    let said = |status: &str| log.lines().filter(|line| line.contains(status)).count();
+    assert!(said("\" 503 ") > 0 && said("\" 429 ") > 0, "nobody was turned away:\n{log}");
 }

@@ -52,10 +52,19 @@ fn counter(cluster: &Cluster, index: usize, name: &str) -> u64 {
 
 #[test]
 fn copies_are_in_different_zones_and_the_nearest_is_read() {
+    copies_are_apart_and_the_nearest_is_read("locality.zone");
+}
+
+#[test]
+fn copies_are_in_different_racks_and_the_nearest_is_read() {
+    copies_are_apart_and_the_nearest_is_read("locality.rack");
+}
+
+fn copies_are_apart_and_the_nearest_is_read(label: &str) {
     let zones = ["a", "a", "b", "b"];
-    // This machine, but no address that a client knows for its own: only the zone says who is near.
+    // This machine, but no address that a client knows for its own: only the label says who is near.
     let hosts: Vec<String> = (2..6).map(|host| format!("127.{host}")).collect();
-    let own = |at: usize| [("worker.hostname", hosts[at].as_str()), ("locality.zone", zones[at])];
+    let own = |at: usize| [("worker.hostname", hosts[at].as_str()), (label, zones[at])];
     let cluster = cluster(Cluster::setup(), &[own(0), own(1), own(2), own(3)]);
     cluster.ok(&["fs", "setReplication", "-R", "--min", "2", "/data"]);
     cluster.ok(&["load", "/data"]);
@@ -71,13 +80,13 @@ fn copies_are_in_different_zones_and_the_nearest_is_read() {
             workers.iter().map(|&index| counter(&cluster, index, "read_bytes")).sum()
         };
         let before = (read(near), read(far));
-        let own = format!("locality.zone={zone}");
+        let own = format!("{label}={zone}");
         for i in 0..FILES {
             let read = cluster.run(&["-D", &own, "fs", "cat", &path(i)]);
             assert_eq!(read.stdout, content(i), "file {i}");
         }
-        assert_eq!(read(near) - before.0, (FILES * LENGTH) as u64, "zone {zone}");
-        assert_eq!(read(far), before.1, "zone {zone} read from the other one");
+        assert_eq!(read(near) - before.0, (FILES * LENGTH) as u64, "{label} {zone}");
+        assert_eq!(read(far), before.1, "{label} {zone} read from the other one");
     }
 }
 
@@ -123,4 +132,27 @@ fn what_a_host_reads_again_and_again_gets_a_copy_there_unless_it_may_have_no_mor
         hot.iter().for_each(|&i| read(i));
         (counter(&cluster, 1, "read_bytes") == before).then_some(())
     });
+}
+
+#[test]
+fn blocks_belong_to_workers_by_what_these_may_hold() {
+    const MANY: usize = 400;
+    let mut cluster =
+        Cluster::setup().workers(0).set("worker.block.heartbeat.interval", "100ms").start();
+    let data = cluster.root_ufs().join("data");
+    fs::create_dir_all(&data).unwrap();
+    (0..MANY).for_each(|i| fs::write(data.join(i.to_string()), [7; 1000]).unwrap());
+    for (index, quota) in ["100MB", "300MB"].into_iter().enumerate() {
+        let dirs = format!("SSD:{}:{quota}", cluster.dir().join(quota).display());
+        let host = format!("127.0.0.{}", index + 2);
+        let own =
+            [("worker.dirs", &*dirs), ("worker.hostname", &host), ("worker.bind.host", "0.0.0.0")];
+        cluster.add_worker(&own);
+    }
+    cluster.wait_for_workers();
+    cluster.ok(&["load", "/data"]);
+    let held = |index| counter(&cluster, index, "filled_bytes") / 1000;
+    assert_eq!(held(0) + held(1), MANY as u64);
+    // A quarter, give or take what chance and the points of a ring do.
+    assert!((60..=145).contains(&held(0)), "{} of {MANY} with a quarter of the room", held(0));
 }

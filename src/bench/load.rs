@@ -1,11 +1,15 @@
 //! `goosefs bench load`: very many small objects of an S3 server brought into the cache, against
-//! `rclone copy --transfers 16` of the same objects from the same server into memory.
+//! `rclone copy --transfers 16` of the same objects from the same server into memory. And how long
+//! it takes to say how much of them is cached, against a listing of them.
 
 use super::{Report, Row, Scratch, alternate, objects};
-use crate::client::FileSystem;
+use crate::client::{FileSystem, ListOptions};
 use crate::core::error::{Context, Result, data_loss, internal};
+use crate::core::model::FsPath;
 use crate::core::proto::v1::{JobState, LoadJob};
 use crate::core::runtime::Group;
+use futures::TryStreamExt;
+use parking_lot::Mutex;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -38,25 +42,34 @@ pub async fn run(dir: &Path, options: Options, say: &(dyn Fn(&str) + Sync)) -> R
     let url = objects::serve(served, &group).await?;
     let name = format!("U2 load {} x {} bytes from S3", options.files, options.length);
     let rclone = Command::new("rclone").arg("version").stdout(Stdio::null()).status().await;
+    let sums = Mutex::new(Vec::new());
     let report = if rclone.is_ok_and(|status| status.success()) {
-        let ours = || ours(dir, &url, options);
+        let ours = || ours(dir, &url, options, &sums);
         let rounds = alternate(ROUNDS, ours, || floor(&url, options)).await?;
         Row::new(&name, "files/s", "rclone copy --transfers 16 to tmpfs", &rounds, false)
     } else {
         say("SKIPPED: the floor: there is no rclone on this machine (apt install rclone)");
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
-            let ours = ours(dir, &url, options).await?;
+            let ours = ours(dir, &url, options, &sums).await?;
             rounds.push((ours, ours));
         }
         Row::new(&name, "files/s", "ourselves: no rclone", &rounds, false)
     };
     group.stop(END).await;
-    Ok(Report { rows: vec![report] })
+    let name = format!("sums of {} cached files", options.files);
+    let sums = Row::new(&name, "s", "listing them", &sums.into_inner(), true);
+    Ok(Report { rows: vec![report, sums] })
 }
 
-/// Loads everything into the empty cache of a fresh cluster; files a second.
-async fn ours(dir: &Path, url: &str, options: Options) -> Result<f64> {
+/// Loads everything into the empty cache of a fresh cluster; files a second. How long the sums take
+/// and how long a listing goes to `sums`.
+async fn ours(
+    dir: &Path,
+    url: &str,
+    options: Options,
+    sums: &Mutex<Vec<(f64, f64)>>,
+) -> Result<f64> {
     let properties = [
         ("master.mount.table.root.ufs", format!("s3://{}", objects::BUCKET)),
         ("underfs.s3.endpoint", url.to_string()),
@@ -85,7 +98,31 @@ async fn ours(dir: &Path, url: &str, options: Options) -> Result<f64> {
             job.files_done, options.files, job.message
         )));
     }
+    let pair = (add_up(&files, options).await?, list(&files).await?);
+    sums.lock().push(pair);
     Ok(options.files as f64 / took.as_secs_f64())
+}
+
+/// Seconds until all of it was found to be cached.
+async fn add_up(files: &FileSystem, options: Options) -> Result<f64> {
+    let start = Instant::now();
+    let found = files.measure(&FsPath::root().join(objects::FOLDER)?, 0).await?;
+    let took = start.elapsed().as_secs_f64();
+    let sums = found.measured.first().map(|measured| measured.sums).unwrap_or_default();
+    let bytes = (options.files * options.length) as u64;
+    if (sums.files, sums.cached_bytes) != (options.files as u64, bytes) {
+        return Err(data_loss(format!("of {bytes} loaded bytes the sums say {sums:?}")));
+    }
+    Ok(took)
+}
+
+/// Seconds that a listing takes.
+async fn list(files: &FileSystem) -> Result<f64> {
+    let start = Instant::now();
+    let path = FsPath::root().join(objects::FOLDER)?;
+    let mut listing = files.list_stream(&path, &ListOptions::default()).await?;
+    while listing.try_next().await?.is_some() {}
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// Copies everything into memory with rclone; files a second.

@@ -4,8 +4,15 @@
 use super::FileSystem;
 use super::cluster::BlockLocations;
 use super::context::Workers;
+use super::master::named;
 use crate::core::error::Result;
-use crate::core::model::{BlockId, Status, WorkerAddress, WorkerInfo};
+use crate::core::model::{
+    BlockId, BlockStatus, FsPath, Measurement, Status, WorkerAddress, WorkerInfo,
+};
+use crate::core::proto::convert::MOST_BLOCKS;
+use crate::core::proto::v1;
+use crate::core::proto::v1::file_system_client::FileSystemClient;
+use crate::core::rpc::MAX_MESSAGE;
 use futures::future::join_all;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,8 +29,7 @@ impl FileSystem {
     pub async fn locations(&self, status: &Status) -> Result<Vec<BlockLocations>> {
         let workers = self.context.workers().await?;
         let blocks: Vec<_> = (0..status.block_count()).map(|index| status.block(index)).collect();
-        let ids: Vec<BlockId> = blocks.iter().map(|block| block.id).collect();
-        let questions = workers.list.iter().map(|worker| self.held(&worker.address, &ids));
+        let questions = workers.list.iter().map(|worker| self.held(&worker.address, &blocks));
         let answers = join_all(questions).await;
         let holders = |id: BlockId| -> Vec<(WorkerInfo, u64)> {
             let held = workers.list.iter().zip(&answers);
@@ -59,34 +65,69 @@ impl FileSystem {
         files.iter().map(of).collect()
     }
 
+    /// What there is at `path` and below it, and in each directory down to `depth` below it: how much,
+    /// and how much of that is in the cache. The master adds up; nothing is listed here.
+    ///
+    /// # Errors
+    /// `NotFound` where there is nothing, `PermissionDenied` where it may not be read,
+    /// `ResourceExhausted` when there are too many directories to tell of.
+    pub async fn measure(&self, path: &FsPath, depth: u32) -> Result<Measurement> {
+        let request = v1::MeasureRequest { path: path.as_str().into(), depth };
+        let call = |channel| {
+            let request = request.clone();
+            let mut tree = FileSystemClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+            async move { tree.measure(request).await }
+        };
+        self.primary.call(call).await.map_err(|e| named(e, path))?.try_into()
+    }
+
+    /// What there is in each mount, without those below it, and when the master found that, in
+    /// milliseconds since 1970. None while it has not looked yet.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn measure_mounts(&self) -> Result<Option<(Measurement, i64)>> {
+        let call = |channel| async move {
+            let request = v1::MeasureMountsRequest {};
+            FileSystemClient::new(channel).measure_mounts(request).await
+        };
+        let told = self.primary.call(call).await?;
+        told.found.map(|found| Ok((found.try_into()?, told.measured_ms))).transpose()
+    }
+
     /// The bytes of each of `blocks` that the worker at `address` holds; those it holds none of are
     /// left out.
-    async fn held(&self, address: &WorkerAddress, blocks: &[BlockId]) -> HashMap<BlockId, u64> {
-        let question = self.context.channels.check_blocks(address, blocks);
-        match tokio::time::timeout(PATIENCE, question).await {
-            Ok(Ok(held)) => held
-                .into_iter()
-                .filter(|&(_, bytes)| bytes > 0)
-                .map(|(block, bytes)| (BlockId(block), bytes as u64))
-                .collect(),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, worker = %address, "asking for blocks");
-                HashMap::new()
+    async fn held(&self, address: &WorkerAddress, blocks: &[BlockStatus]) -> HashMap<BlockId, u64> {
+        let mut held = HashMap::new();
+        for asked in blocks.chunks(MOST_BLOCKS) {
+            let ids: Vec<BlockId> = asked.iter().map(|block| block.id).collect();
+            let question = self.context.channels.holds(address, &ids);
+            match tokio::time::timeout(PATIENCE, question).await {
+                Ok(Ok(parts)) => {
+                    let bytes = asked.iter().zip(parts);
+                    let bytes = bytes.map(|(block, part)| (block.id, part.of(block.length)));
+                    held.extend(bytes.filter(|(_, bytes)| *bytes > 0));
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, worker = %address, "asking for blocks");
+                    break;
+                }
+                Err(_) => break,
             }
-            Err(_) => HashMap::new(),
         }
+        held
     }
 }
 
 /// Whom to ask for which blocks: known locations, else the owner on the ring.
-fn questions(workers: &Workers, files: &[Status]) -> HashMap<WorkerAddress, Vec<BlockId>> {
-    let mut questions: HashMap<WorkerAddress, Vec<BlockId>> = HashMap::new();
+fn questions(workers: &Workers, files: &[Status]) -> HashMap<WorkerAddress, Vec<BlockStatus>> {
+    let mut questions: HashMap<WorkerAddress, Vec<BlockStatus>> = HashMap::new();
     for file in files {
         for index in 0..file.block_count() {
             let block = file.block(index);
             let known = block.locations.iter().filter_map(|&id| workers.get(id));
             for worker in known.chain(workers.ring.owner(block.id)) {
-                questions.entry(worker.address.clone()).or_default().push(block.id);
+                questions.entry(worker.address.clone()).or_default().push(block.clone());
             }
         }
     }

@@ -3,8 +3,9 @@
 use crate::core::config::Config;
 use crate::core::error::{Context, Result};
 use crate::core::model::{BlockId, WorkerAddress};
-use crate::core::proto::grpc::block::CheckBlocksRequest;
-use crate::core::proto::grpc::block::block_worker_client::BlockWorkerClient;
+use crate::core::proto::convert::Part;
+use crate::core::proto::v1::HoldsRequest;
+use crate::core::proto::v1::cache_client::CacheClient;
 use crate::core::rpc::{Channel, Credentials, MAX_MESSAGE, connect};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -83,23 +84,22 @@ impl Channels {
         pool
     }
 
-    /// How many bytes of each block the worker at `address` can serve without the under store.
+    /// How much of each block the worker at `address` can serve without the under store.
     ///
     /// # Errors
     /// `Unavailable` when nobody answers there.
-    pub(super) async fn check_blocks(
+    pub(super) async fn holds(
         &self,
         address: &WorkerAddress,
         blocks: &[BlockId],
-    ) -> Result<HashMap<i64, i64>> {
+    ) -> Result<Vec<Part>> {
         let connection = self.get(address).await.with_context(|| format!("worker {address}"))?;
-        let block_ids = blocks.iter().map(|block| block.0).collect();
-        let answer = BlockWorkerClient::new(connection.channel.clone())
+        let answer = CacheClient::new(connection.channel.clone())
             .max_decoding_message_size(MAX_MESSAGE)
-            .check_blocks(CheckBlocksRequest { block_ids })
+            .holds(HoldsRequest::about(blocks.iter().copied()))
             .await;
         match answer {
-            Ok(answer) => Ok(answer.into_inner().block_cached_bytes),
+            Ok(answer) => Ok(answer.into_inner().parts(blocks.len()).collect()),
             Err(status) => {
                 self.forget(address, &connection).await;
                 Err(status).with_context(|| format!("worker {address}"))

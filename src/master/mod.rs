@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod journal;
 pub mod limits;
 pub mod locks;
+mod measure;
 mod membership;
 pub mod metrics;
 pub mod mount;
@@ -42,6 +43,7 @@ use futures::FutureExt;
 use jobs::{Jobs, Persister};
 use journal::Journal;
 use journal::entry::{Change, Entry, Initialize, Ownership};
+use measure::Measures;
 use membership::Membership;
 use metrics::Metrics;
 use std::future::Future;
@@ -79,6 +81,7 @@ pub struct Master {
     pub(in crate::master) jobs: Jobs,
     pub(in crate::master) persister: Persister,
     pub(in crate::master) backups: Backups,
+    pub(in crate::master) measures: Measures,
     pub(in crate::master) metrics: Metrics,
     pub(in crate::master) duties: Duties,
     /// What this process counts, and the calls among it.
@@ -300,6 +303,7 @@ impl Master {
             clock.clone(),
             group.clone(),
         );
+        let measures = Measures::new(files.clone(), workers.clone(), clock.clone());
         let backups = Backups::new(&config, files.clone(), clock.clone(), group.clone(), &counts);
         Arc::new(Master {
             start_ms: clock.now_ms(),
@@ -314,6 +318,7 @@ impl Master {
             jobs,
             persister,
             backups,
+            measures,
             metrics: Metrics::default(),
             calls: counts.counter(&names::MASTER_CALLS),
             counts,

@@ -7,20 +7,24 @@ use super::body::{HonestEnd, ReadBody};
 use super::fill::run_blocking;
 use super::read::Reads;
 use super::receive::receive;
-use super::store::Held;
+use super::store::{BlockStore, Held};
 use super::write::Writes;
 use crate::core::error::{
     Error, ErrorKind, Result, failed_precondition, invalid_argument, unsupported,
 };
 use crate::core::model::BlockId;
+use crate::core::proto::convert::Part;
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::block::block_worker_server::{BlockWorker, BlockWorkerServer};
 use crate::core::proto::grpc::block::*;
+use crate::core::proto::v1::cache_server::{Cache, CacheServer};
+use crate::core::proto::v1::{HoldsRequest, HoldsResponse};
 use crate::core::rpc::{MAX_MESSAGE, Sessions};
 use crate::core::runtime::{Group, Rate};
 use futures::future::BoxFuture;
 use futures::stream::Empty;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -49,8 +53,27 @@ pub struct Service {
 /// All services of a worker.
 pub fn routes(service: Service, sessions: &Sessions) -> Routes {
     let (reads, group) = (service.reads.clone(), service.group.clone());
+    let cache = CacheServer::new(Holdings(reads.store.clone()));
     let generated = BlockWorkerServer::new(service).max_decoding_message_size(MAX_MESSAGE);
-    Routes::new(sessions.service()).add_service(Blocks { generated, reads, group }).prepare()
+    let blocks = Blocks { generated, reads, group };
+    Routes::new(sessions.service()).add_service(blocks).add_service(cache).prepare()
+}
+
+/// What is in the store, for those who count.
+struct Holdings(Arc<BlockStore>);
+
+#[tonic::async_trait]
+impl Cache for Holdings {
+    async fn holds(&self, request: Request<HoldsRequest>) -> Answered<HoldsResponse> {
+        let store = &self.0;
+        let part = |id: BlockId| match store.peek(id) {
+            None => Part::None,
+            Some(block) if block.is_whole() => Part::Whole,
+            Some(block) => Part::Bytes(block.bytes_held()),
+        };
+        let answer = HoldsResponse::tell(request.get_ref().blocks()?.map(part));
+        Ok(Response::new(answer))
+    }
 }
 
 /// The block service: ReadBlock by hand, without a copy; the rest generated, with honest ends.

@@ -1,9 +1,10 @@
 //! Copy and move between mounts.
 
 use super::{put, stat, submit, wait_for};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, eventually};
 use crate::ufs::s3::request;
 use crate::ufs::servers::moto;
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -139,4 +140,47 @@ fn a_tree_is_copied_to_an_s3_store_and_moved_back() {
     assert_eq!(fs::read(cluster.root_ufs().join("back/in/f0011")).unwrap(), vec![11; 3_000]);
     let left = runtime.block_on(request(reqwest::Method::GET, format!("{url}/bucket")));
     assert!(!left.contains("big") && !left.contains("f0011"), "{left}");
+}
+
+#[test]
+fn a_copy_takes_the_place_of_what_is_in_the_cache_only() {
+    let cluster = Cluster::setup().workers(2).start();
+    put(&cluster, "data", 3, 5_000);
+    let own = cluster.dir().join("own");
+    fs::write(&own, vec![99; 7_000]).unwrap();
+    let own = format!("file://{}", own.display());
+    cluster.ok(&["fs", "mkdir", "/copy"]);
+    for name in ["f0001", "own"] {
+        let to = format!("/copy/{name}");
+        cluster.ok(&["-Duser.file.writetype.default=MUST_CACHE", "fs", "cp", &own, &to]);
+    }
+    let bytes_at = |path: &str| cluster.run(&["fs", "cat", path]).stdout;
+    let stored = |name: &str| cluster.root_ufs().join("copy").join(name);
+    assert!(!stored("f0001").exists(), "it is in the cache only");
+
+    let error = cluster.fails(&["fs", "distributedCp", "/data", "/copy"]);
+    assert!(error.contains("/copy/f0001") && error.contains("--overwrite"), "{error}");
+    assert_eq!(bytes_at("/copy/f0001"), vec![99; 7_000], "what nobody gave up is still there");
+    assert!(!stored("f0001").exists());
+
+    cluster.ok(&["fs", "distributedCp", "--overwrite", "--verify", "/data", "/copy"]);
+    assert_eq!(fs::read(stored("f0001")).unwrap(), vec![1; 5_000]);
+    assert_eq!(bytes_at("/copy/f0001"), vec![1; 5_000]);
+    let sum = |path: &str| cluster.ok(&["fs", "checksum", path]);
+    assert_eq!(sum("/copy/f0001"), sum("/data/f0001"));
+    assert!(cluster.ok(&["fs", "ls", "/copy/f0001"]).contains("PERSISTED"));
+    // What is not in the source is nobody's to touch, and stays where it is.
+    assert_eq!(bytes_at("/copy/own"), vec![99; 7_000]);
+    assert!(!stored("own").exists());
+    let again = cluster.ok(&["fs", "distributedCp", "--overwrite", "/data", "/copy"]);
+    assert!(again.contains("3 of them there already"), "{again}");
+    // The bytes that were replaced are given back: a worker holds no more than there is.
+    cluster.ok(&["fs", "free", "/copy/f0001"]);
+    eventually("the replaced blocks to be dropped", || {
+        let held = cluster.ok(&["fsadmin", "-o", "json", "report", "capacity"]);
+        let held: Value = serde_json::from_str(&held).unwrap();
+        let du = cluster.ok(&["fs", "-o", "json", "du", "-s", "/"]);
+        let du: Value = serde_json::from_str(&du).unwrap();
+        (held["usedCapacityBytes"] == du[0]["cachedBytes"]).then_some(())
+    });
 }

@@ -2,6 +2,7 @@
 
 mod copy;
 mod life;
+mod measure;
 mod replicate;
 mod verify;
 

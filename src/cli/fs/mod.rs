@@ -40,6 +40,7 @@ use super::{Global, load, masterinfo};
 use crate::core::error::{Error, Result, invalid_argument};
 use crate::core::model::FsPath;
 use clap::{Args, CommandFactory, Subcommand};
+pub(in crate::cli) use du::left_out;
 pub(in crate::cli) use mount::{mount_json, mount_line};
 use std::process::ExitCode;
 

@@ -1,11 +1,13 @@
 //! `fsadmin report`.
 
-use crate::cli::fs::{mount_json, mount_line};
+use crate::cli::fs::{left_out, mount_json, mount_line};
 use crate::cli::print;
 use crate::cli::session::Session;
-use crate::core::error::{ErrorKind, Result};
+use crate::core::error::{ErrorKind, Result, unavailable};
 use crate::core::metrics::names::{self, Name};
-use crate::core::model::{ByteSize, FsPath, Limits, TierUsage, WorkerInfo, WorkerState};
+use crate::core::model::{
+    ByteSize, FsPath, Limits, MountInfo, Sums, TierUsage, WorkerInfo, WorkerState,
+};
 use clap::{Args, ValueEnum};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,7 +31,7 @@ enum Topic {
     Summary,
     /// Space on each worker
     Capacity,
-    /// Under stores
+    /// Under stores, and how much of each is cached
     Ufs,
     /// Counters and gauges
     Metrics,
@@ -288,13 +290,41 @@ fn worker_json(worker: &WorkerInfo) -> serde_json::Value {
 
 async fn ufs(session: &mut Session) -> Result<()> {
     let mounts = session.fs.mounts().await?;
+    let (found, measured_ms) = session.fs.measure_mounts().await?.unwrap_or_default();
+    let sums = |path: &FsPath| found.measured.iter().find(|m| m.path == *path).map(|m| m.sums);
     if session.out.is_json() {
-        return session.out.json(&mounts.iter().map(mount_json).collect::<Vec<_>>());
+        let with_sums = |mount: &MountInfo| {
+            let mut value = mount_json(mount);
+            if let Some(Sums { files, bytes, cached_bytes, .. }) = sums(&mount.path) {
+                value["files"] = files.into();
+                value["bytes"] = bytes.into();
+                value["cachedBytes"] = cached_bytes.into();
+                value["measuredMs"] = measured_ms.into();
+            }
+            value
+        };
+        return session.out.json(&mounts.iter().map(with_sums).collect::<Vec<_>>());
     }
     let ufs = mounts.iter().map(|m| m.ufs.len()).max().unwrap_or(0);
     let path = mounts.iter().map(|m| m.path.as_str().len()).max().unwrap_or(0);
     session.out.line("GooseFS under storage system information:")?;
-    mounts.iter().try_for_each(|mount| session.out.line(mount_line(mount, (ufs, path))))
+    mounts.iter().try_for_each(|mount| session.out.line(mount_line(mount, (ufs, path))))?;
+    if found.measured.is_empty() {
+        return session.out.line("\nWhat is cached of each is still being measured: ask again.");
+    }
+    session.out.line(format!("\nCached, as of {}:", print::time(measured_ms)))?;
+    let rows = mounts.iter().filter_map(|mount| Some(sums_row(mount, sums(&mount.path)?)));
+    session.out.table(&["Path", "Files", "Bytes", "Cached"], rows.collect(), &())?;
+    if let Some(text) = left_out(&found.silent, found.unread) {
+        session.fail(&unavailable(text));
+    }
+    Ok(())
+}
+
+fn sums_row(mount: &MountInfo, sums: Sums) -> Vec<String> {
+    let cached = format!("{} ({}%)", ByteSize(sums.cached_bytes), sums.cached_percent());
+    let bytes = ByteSize(sums.bytes).to_string();
+    vec![mount.path.to_string(), sums.files.to_string(), bytes, cached]
 }
 
 async fn metrics(session: &mut Session) -> Result<()> {

@@ -13,6 +13,8 @@ impl Access {
     pub const EXECUTE: Access = Access(1);
     /// Add to or take from a directory on the way.
     pub const WRITE_EXECUTE: Access = Access(3);
+    /// List what is in a directory, and see what it is.
+    pub const READ_EXECUTE: Access = Access(5);
 
     /// The three bits, as in one octal digit of a mode.
     pub fn from_bits(bits: u32) -> Self {

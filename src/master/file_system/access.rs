@@ -79,6 +79,20 @@ impl FileSystem {
         Err(permission_denied(format!("{user} may not {what}: only members of {group} may")))
     }
 
+    /// Says of each directory whether the caller may look into it, where he may be on the way to it.
+    pub(in crate::master) fn entry_of(
+        &self,
+        caller: &Caller,
+    ) -> impl Fn(&Inode) -> bool + Send + use<> {
+        let checked = self.is_checked(caller).then(|| self.groups.of(&caller.user));
+        let user = caller.user.name.clone();
+        move |inode| {
+            let owner = (inode.owner.as_str(), inode.group.as_str(), inode.mode);
+            let allowed = |groups| may(&user, groups, owner, Access::READ_EXECUTE);
+            checked.as_ref().is_none_or(|groups| allowed(groups))
+        }
+    }
+
     /// The caller may walk through every directory above `path`.
     fn permit_way(&self, caller: &Caller, path: &FsPath, walk: &Walk) -> Result<()> {
         let above = walk.inodes.len() - usize::from(walk.whole);

@@ -8,7 +8,7 @@ use crate::core::model::{
     WorkerId, block,
 };
 use crate::master::inode::keys::{Section, after_prefix, number};
-use crate::master::inode::metastore::{Fault, Table};
+use crate::master::inode::metastore::{Fault, Table, View};
 use crate::master::inode::{Inode, Kind, Place, ROOT};
 use crate::master::journal::entry::{OperationId, Outcome};
 use crate::master::mount::{MountTable, Resolved};
@@ -218,19 +218,21 @@ impl State {
             }
             (self.inner.store.disk.view(), inode.id)
         };
-        let first = Place::new(id, after.unwrap_or_default());
-        let start = match after {
-            Some(_) => Bound::Excluded(first.as_bytes()),
-            None => Bound::Included(first.as_bytes()),
-        };
-        let end = Place::new(FileId(id.0 + 1), "");
-        let children = view.range(Table::Tree, start, end.as_bytes()).take(limit);
-        let children = children.map(|pair| {
-            let (key, value) = pair?;
-            let place = Place::from_bytes(&key).ok_or_else(|| Fault::damaged("a place"))?;
-            Ok((place.name().to_string(), decode::<Inode>(&value, "an inode")?))
-        });
-        children.collect()
+        children_in(&view, id, after, limit)
+    }
+
+    /// The same of the directory `id`, wherever it is; nothing when there is none.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn children_of(
+        &self,
+        id: FileId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Inode)>> {
+        // A view is of whole batches: fjall publishes one only when all of it is in.
+        children_in(&self.inner.store.disk.view(), id, after, limit)
     }
 
     /// The mounts as they are.
@@ -484,6 +486,28 @@ impl State {
         let rows = rows.map(|pair| pair.map(|(key, value)| (key.to_vec(), value.to_vec())));
         Ok(rows.collect::<Result<_, Fault>>()?)
     }
+}
+
+/// At most `limit` children of the directory `id` as `view` shows them.
+fn children_in(
+    view: &View,
+    id: FileId,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<(String, Inode)>> {
+    let first = Place::new(id, after.unwrap_or_default());
+    let start = match after {
+        Some(_) => Bound::Excluded(first.as_bytes()),
+        None => Bound::Included(first.as_bytes()),
+    };
+    let end = Place::new(FileId(id.0 + 1), "");
+    let children = view.range(Table::Tree, start, end.as_bytes()).take(limit);
+    let children = children.map(|pair| {
+        let (key, value) = pair?;
+        let place = Place::from_bytes(&key).ok_or_else(|| Fault::damaged("a place"))?;
+        Ok((place.name().to_string(), decode::<Inode>(&value, "an inode")?))
+    });
+    children.collect()
 }
 
 fn missing(path: &FsPath) -> Error {

@@ -114,4 +114,23 @@ impl v1::file_system_server::FileSystem for Files {
         let block_ids = block_ids.into_iter().map(|id| id.0).collect();
         Ok(Response::new(v1::MovedBlocksResponse { block_ids }))
     }
+
+    async fn measure(&self, request: Request<v1::MeasureRequest>) -> Answered<v1::MeasureResponse> {
+        let caller = Caller { user: user_of(&request), operation: None };
+        let v1::MeasureRequest { path: at, depth } = request.into_inner();
+        let path = path(&at)?;
+        self.files()?;
+        Ok(Response::new(self.0.measures.measure(&caller, &path, depth).await?.into()))
+    }
+
+    async fn measure_mounts(
+        &self,
+        _: Request<v1::MeasureMountsRequest>,
+    ) -> Answered<v1::MeasureMountsResponse> {
+        self.files()?;
+        let found = self.0.measures.mounts().await;
+        let measured_ms = found.as_ref().map_or(0, |(_, at_ms)| *at_ms);
+        let found = found.map(|(found, _)| found.into());
+        Ok(Response::new(v1::MeasureMountsResponse { found, measured_ms }))
+    }
 }

@@ -1331,12 +1331,20 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fs__subcmd__du)
-            opts="-h -s -o -D -V --human --summarize --help --output --config --version"
+            opts="-h -s -d -o -D -V --human --summarize --max-depth --help --output --config --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --max-depth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "table json" -- "${cur}"))
                     return 0
@@ -1553,7 +1561,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fs__subcmd__load)
-            opts="-o -D -h -V --replication --replicas --metadata-only --verify --partial-listing --bandwidth --include --exclude --detach --progress --output --config --help --version"
+            opts="-o -D -h -V --replication --replicas --metadata-only --verify --atomic --partial-listing --bandwidth --include --exclude --detach --progress --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3289,7 +3297,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__load)
-            opts="-o -D -h -V --replication --replicas --metadata-only --verify --partial-listing --bandwidth --include --exclude --detach --progress --output --config --help --version"
+            opts="-o -D -h -V --replication --replicas --metadata-only --verify --atomic --partial-listing --bandwidth --include --exclude --detach --progress --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -305,6 +305,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -l progress -d 'Follow the job until it ends, as without it'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from du" -s d -l max-depth -d 'Print the sums of directories so far below each path, and of the path' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from du" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from du" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -363,6 +364,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l metadata-only -d 'Bring only metadata into the tree'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l verify -d 'Read every block again once it is there: its pages against their checksums, its object against the version that was listed'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l atomic -d 'Have everybody see what the under store has now only once all of it is in the cache, and the version before until then; what fails, or is cancelled, leaves that'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l partial-listing -d 'Start before the listing is complete, as a load always does'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l progress -d 'Follow the job until it ends, as without it'
@@ -702,6 +704,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l config -d 'Conf
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l metadata-only -d 'Bring only metadata into the tree'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l verify -d 'Read every block again once it is there: its pages against their checksums, its object against the version that was listed'
+complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l atomic -d 'Have everybody see what the under store has now only once all of it is in the cache, and the version before until then; what fails, or is cancelled, leaves that'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l partial-listing -d 'Start before the listing is complete, as a load always does'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l progress -d 'Follow the job until it ends, as without it'

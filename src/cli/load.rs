@@ -20,6 +20,7 @@ Examples:
   goosefs load /data
   goosefs load /demo/train --replicas 2 --progress
   goosefs load /data --include '*.parquet' --exclude _temporary --bandwidth 200MB
+  goosefs load --atomic /models/latest          Switch to what is there now, once it is cached
   goosefs load '/data/2026-*' --detach")]
 pub struct Load {
     /// Files, and directories with all that is below
@@ -36,6 +37,10 @@ pub struct Load {
     /// against the version that was listed
     #[arg(long)]
     verify: bool,
+    /// Have everybody see what the under store has now only once all of it is in the cache, and the
+    /// version before until then; what fails, or is cancelled, leaves that
+    #[arg(long, conflicts_with_all = ["metadata_only", "include", "exclude"])]
+    atomic: bool,
     /// Start before the listing is complete, as a load always does
     #[arg(long, hide = true)]
     partial_listing: bool,
@@ -78,6 +83,7 @@ impl Load {
                 select: self.choice.selection(),
                 bandwidth: self.speed.bandwidth(),
                 verify: self.verify,
+                atomic: self.atomic,
             };
             let job = session.fs.load(load).await?;
             job::follow(session, job, &self.follow).await

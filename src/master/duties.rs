@@ -31,6 +31,9 @@ pub fn start(master: &Arc<Master>, duties: &Duties, group: &Group) {
     every("deleted files", Duration::from_millis(500), |m| Box::pin(deleted_files(m)));
     every("persist", Duration::from_millis(200), |m| Box::pin(persist(m)));
     every("replication", Duration::from_secs(1), |m| Box::pin(async move { m.jobs.replicate() }));
+    every("stages", Duration::from_secs(1), |m| {
+        Box::pin(async move { m.jobs.drop_stages().await })
+    });
     every("daily backup", Duration::from_secs(1), |m| {
         Box::pin(async move { m.backups.make_daily().await })
     });

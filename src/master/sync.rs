@@ -30,17 +30,17 @@ const ABSENT_KEPT_MS: i64 = 1_000;
 /// Paths and directories whose last question to the store is remembered.
 const REMEMBERED: usize = 100_000;
 /// Entries of a directory in one journal entry.
-const CHUNK: usize = 1_000;
+pub(in crate::master) const CHUNK: usize = 1_000;
 /// Questions about single entries of a listing at a time.
 const PARALLEL: usize = 32;
 /// How long a listing may pause between two entries.
 const PAUSE: Duration = Duration::from_secs(60);
 /// How often a sync that lost a race with a change begins again.
-const TRIES: usize = 5;
+pub(in crate::master) const TRIES: usize = 5;
 /// A block takes no larger part of a worker than one of so many: others are to have room beside it.
 const WORKER_SHARE: u64 = 8;
 /// Time enough for the clock to move on.
-const A_MOMENT: Duration = Duration::from_millis(2);
+pub(in crate::master) const A_MOMENT: Duration = Duration::from_millis(2);
 
 /// How fresh an answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,7 @@ impl FileSystem {
                 tracing::warn!(%path, %error, "shown as it was known");
                 Ok(Some(known))
             }
+            Err(_) if self.state().held_back(path).is_some() => Ok(Some(known)),
             taken => taken,
         }
     }
@@ -276,7 +277,12 @@ impl FileSystem {
     /// What the tree takes from the store about one entry. A store that keeps no owners gives what
     /// it holds to the owner of the directory.
     /// A backup, which holds the credentials of mounts, is nobody else's than the superuser's.
-    fn found(&self, directory: &Status, name: &str, status: &UfsStatus) -> Found {
+    pub(in crate::master) fn found(
+        &self,
+        directory: &Status,
+        name: &str,
+        status: &UfsStatus,
+    ) -> Found {
         let mode = if status.folder { 0o755 } else { 0o644 };
         let secret = !status.folder && BackupName::parse(name).is_some();
         let owner = status.owner.clone().filter(|_| !secret);
@@ -320,6 +326,7 @@ impl FileSystem {
         freshness: Freshness,
     ) -> Result<()> {
         let asked_ms = self.clock.now_ms();
+        let freshness = self.as_shown(&directory.path, freshness);
         if !self.listing_due(directory, freshness, asked_ms)? {
             return Ok(());
         }
@@ -355,10 +362,21 @@ impl FileSystem {
                     tracing::warn!(path = %directory.path, %error, "listed as it was known");
                     return Ok(());
                 }
+                // A stage has begun meanwhile.
+                Err(_) if self.state().held_back(&directory.path).is_some() => return Ok(()),
                 other => return other,
             }
         }
         Err(unavailable(format!("{} changes too fast to be listed: try again", directory.path)))
+    }
+
+    /// How fresh an answer for readers is to be: below a path whose next version is being made it is as
+    /// the tree has it.
+    pub(in crate::master) fn as_shown(&self, path: &FsPath, freshness: Freshness) -> Freshness {
+        match self.state().held_back(path) {
+            Some(_) => Freshness::Here,
+            None => freshness,
+        }
     }
 
     /// When a directory's children were last brought in; none: never whole.
@@ -398,7 +416,7 @@ impl FileSystem {
     }
 
     /// What the store has in a directory, sorted by name.
-    async fn list_store(&self, directory: &Status) -> Result<Vec<UfsStatus>> {
+    pub(in crate::master) async fn list_store(&self, directory: &Status) -> Result<Vec<UfsStatus>> {
         let Resolved { mount, .. } = self.resolve(&directory.path)?;
         let ufs = self.stores.of(&mount)?;
         let base = directory.path.relative_to(&mount.path).unwrap_or_default().to_string();

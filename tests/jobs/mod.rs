@@ -1,5 +1,6 @@
 //! Jobs: what a user may do to them, and what they do to files.
 
+mod atomic;
 mod copy;
 mod life;
 mod measure;

@@ -62,6 +62,9 @@ settings! {
         single_block_max: ByteSize = "goosefs.master.file.single.block.max", "512MB";
         /// Bytes of small files that one task of a load takes together.
         load_task_size: ByteSize = "goosefs.master.load.task.size", "64MB";
+        /// Names that an atomic load may change, so that all of them change in one moment. A directory
+        /// that is new counts as one, with all it holds.
+        atomic_changes_max: u64 = "goosefs.master.load.atomic.changes.max", "20000";
         /// Bytes a second, all workers together, by which missing copies of files with a minimum of
         /// copies are filled.
         replication_rate: ByteSize = "goosefs.master.replication.rate", "200MB";

@@ -15,6 +15,7 @@ mod mounts;
 mod namespaces;
 mod read;
 mod rename;
+mod stage;
 mod walk;
 
 pub use attributes::AttributeChange;
@@ -22,6 +23,7 @@ pub use create::{Completion, NewDirectory, NewFile};
 pub use delete::Removal;
 pub use mounts::{MountChange, NewMount};
 pub use read::{Listing, Load, ReadOptions};
+pub use stage::Next;
 pub use walk::{Position, Walk};
 
 use crate::core::config::Config;

@@ -56,7 +56,8 @@ impl FileSystem {
     ) -> Result<Status> {
         let mut path = path.clone();
         for _ in 0..MOST_LINKS {
-            let status = self.find(&path, options.freshness).await?;
+            let freshness = self.as_shown(&path, options.freshness);
+            let status = self.find(&path, freshness).await?;
             let status = status.ok_or_else(|| missing(&path))?;
             match options.access {
                 Some(access) => self.permit(caller, &path, access)?,
@@ -87,6 +88,7 @@ impl FileSystem {
         path: &FsPath,
         freshness: Freshness,
     ) -> Result<Listing> {
+        let freshness = self.as_shown(path, freshness);
         // The listing brings the directory itself up to date.
         let own = match freshness {
             Freshness::Within(_) if self.peek(path)?.is_some_and(|s| s.folder) => Freshness::Known,

@@ -99,6 +99,10 @@ pub enum Section {
     Records = 13,
     /// Id → whether it is persisted, for files that have bounds on their copies.
     Replicated = 14,
+    /// Number of a job → the stage it makes.
+    Stages = 15,
+    /// Number of a job, id of a directory, name → the inode that will be there; none: nothing.
+    Staged = 16,
 }
 
 impl Section {

@@ -45,7 +45,7 @@ pub(super) async fn run(run: &Run, load: &v1::LoadJob) -> Result<()> {
 }
 
 /// Whether there is something to bring into the cache: what is not in the under store is there.
-fn wanted(status: &Status) -> bool {
+pub(super) fn wanted(status: &Status) -> bool {
     !status.folder && !status.is_symlink() && status.completed && status.is_persisted()
 }
 
@@ -64,7 +64,7 @@ pub(super) fn block_of(status: &Status, index: u64) -> v1::LoadBlock {
 }
 
 /// Blocks on their way into tasks, by worker.
-struct Packer<'a> {
+pub(super) struct Packer<'a> {
     run: &'a Run,
     replicas: usize,
     verify: bool,
@@ -81,7 +81,7 @@ struct Pack {
 }
 
 impl<'a> Packer<'a> {
-    fn new(run: &'a Run, load: &v1::LoadJob) -> Self {
+    pub fn new(run: &'a Run, load: &v1::LoadJob) -> Self {
         let task_size = run.files().config().master.load_task_size.0;
         let (replicas, verify) = (load.replicas.max(1) as usize, load.verify);
         let (packs, fit) = Default::default();
@@ -89,7 +89,7 @@ impl<'a> Packer<'a> {
     }
 
     /// Takes a file in, and places the tasks that are full with it.
-    async fn add(&mut self, status: Status) -> Result<()> {
+    pub async fn add(&mut self, status: Status) -> Result<()> {
         let run = self.run;
         run.keep_near(usize::MAX, || self.flush()).await;
         let shares = self.shares(&status).await?;
@@ -148,13 +148,14 @@ impl<'a> Packer<'a> {
     }
 
     /// Places what there is for workers that have nothing to do.
-    fn flush_idle(&mut self) {
+    pub fn flush_idle(&mut self) {
         let idle = |worker: &WorkerId| self.run.jobs.inner.desk.lock().board.queued(*worker) == 0;
         let workers: Vec<_> = self.packs.keys().copied().filter(idle).collect();
         workers.into_iter().for_each(|worker| self.place(worker));
     }
 
-    fn flush(&mut self) {
+    /// Places all there is.
+    pub fn flush(&mut self) {
         let workers: Vec<_> = self.packs.keys().copied().collect();
         workers.into_iter().for_each(|worker| self.place(worker));
     }

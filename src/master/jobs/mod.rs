@@ -14,6 +14,7 @@
 //! under way is done again, and passes over what is in place. Jobs that have ended are kept for a
 //! while, to be looked at and run again.
 
+mod atomic;
 mod board;
 mod copy;
 mod free;
@@ -167,6 +168,10 @@ impl Jobs {
         let (files, path, caller) = (&self.inner.files, spec.path()?, spec.caller());
         files.known(&path).await?;
         match &spec.kind {
+            Kind::Load(load) if load.atomic => {
+                files.permit(&caller, &path, Access::WRITE)?;
+                if files.known(&path).await?.folder { Ok(()) } else { Err(no_directory(&path)) }
+            }
             Kind::Load(_) | Kind::Persist(_) => Ok(()),
             Kind::Free(_) | Kind::Verify(_) => files.permit(&caller, &path, Access::READ),
             Kind::Copy(copy) => {
@@ -224,6 +229,8 @@ impl Jobs {
     fn begin(&self, spec: Spec, job: Job, position: Option<Position>, grace: Duration) -> Job {
         let id = job.id;
         let stop = CancellationToken::new();
+        let (job, position) =
+            if spec.is_atomic() { (progress::anew(job), None) } else { (job, position) };
         let mut desk = self.inner.desk.lock();
         let number = desk.next_run;
         desk.next_run += 1;
@@ -390,6 +397,18 @@ impl Jobs {
         Ok(self.begin(spec, job, None, GRACE))
     }
 
+    /// Has the next versions go that no job makes any more.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn drop_stages(&self) -> Result<()> {
+        let is_made = |id: i64| {
+            let desk = self.inner.desk.lock();
+            desk.jobs.get(&id).is_some_and(|job| job.spec.is_atomic() && !job.progress.is_over())
+        };
+        self.inner.files.drop_stages(is_made).await
+    }
+
     fn end(&self, id: i64, state: JobState, message: String) {
         let mut desk = self.inner.desk.lock();
         let now = self.inner.clock.now_ms();
@@ -443,6 +462,11 @@ fn check_runs(id: i64, progress: &Progress) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+fn no_directory(path: &FsPath) -> crate::core::error::Error {
+    let text = format!("{path} is no directory: a single file is replaced as a whole anyway");
+    crate::core::error::Error::new(crate::core::error::ErrorKind::NotDirectory, text)
 }
 
 fn no_such_job(id: i64) -> crate::core::error::Error {

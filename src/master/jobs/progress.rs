@@ -344,6 +344,18 @@ impl Progress {
         self.job.files_failed
     }
 
+    /// All of it is walked once more: what was found counts anew.
+    pub fn begin_again(&mut self) {
+        let job = anew(self.job.clone());
+        let pace = std::mem::take(&mut self.pace);
+        *self = Progress { pace, running_since: self.running_since, ..Progress::new(job) };
+    }
+
+    /// So many files were in place before the job began.
+    pub fn recount_skipped(&mut self, files: i64) {
+        self.job.files_skipped = files;
+    }
+
     /// The listing is complete: totals are final.
     pub fn listed(&mut self) {
         self.job.listed = true;
@@ -389,6 +401,20 @@ impl Progress {
 }
 
 /// How long the rest takes at the rate of late; -1 where that is not to be known.
+/// The job with nothing found yet.
+pub fn anew(job: Job) -> Job {
+    Job {
+        files_total: 0,
+        files_done: 0,
+        files_failed: 0,
+        files_skipped: 0,
+        bytes_total: 0,
+        bytes_done: 0,
+        failures: Vec::new(),
+        ..job
+    }
+}
+
 fn left_ms(job: &Job) -> i64 {
     if job.ended_ms != 0 {
         return 0;

@@ -1,7 +1,7 @@
 //! One run of a job: from when it begins, or goes on, until it ends or is paused.
 
 use super::board::QUEUE;
-use super::{Jobs, Kind, Progress, Spec, copy, free, load, persist, verify};
+use super::{Jobs, Kind, Progress, Spec, atomic, copy, free, load, persist, verify};
 use crate::core::error::{Result, unavailable};
 use crate::core::model::pattern::Selection;
 use crate::core::model::{FsPath, WorkerId};
@@ -32,6 +32,7 @@ impl Run {
     /// Does the job; ends when the job has.
     pub async fn work(&self) {
         let result = match &self.spec.kind {
+            Kind::Load(job) if job.atomic => atomic::run(self, job).await,
             Kind::Load(job) => load::run(self, job).await,
             Kind::Persist(job) => persist::run(self, job).await,
             Kind::Free(job) => free::run(self, job).await,
@@ -78,7 +79,7 @@ impl Run {
     }
 
     /// Something of the job as it stands; none when this run is none any more.
-    fn look<T>(&self, what: impl FnOnce(&Progress) -> T) -> Option<T> {
+    pub fn look<T>(&self, what: impl FnOnce(&Progress) -> T) -> Option<T> {
         let desk = self.jobs.inner.desk.lock();
         let entry = desk.jobs.get(&self.id).filter(|entry| entry.run == self.number)?;
         Some(what(&entry.progress))

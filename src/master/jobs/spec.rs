@@ -27,8 +27,10 @@ impl Spec {
         let spec = Spec { kind, user };
         spec.path()?;
         spec.selection()?;
-        if let Kind::Copy(copy) = &spec.kind {
-            copy.to.parse::<FsPath>()?;
+        match &spec.kind {
+            Kind::Copy(copy) => drop(copy.to.parse::<FsPath>()?),
+            Kind::Load(load) if load.atomic => check_atomic(load)?,
+            _ => {}
         }
         Ok(spec)
     }
@@ -86,6 +88,11 @@ impl Spec {
         (bandwidth > 0).then_some(bandwidth)
     }
 
+    /// Whether a run of it begins at the top, wherever an earlier one was.
+    pub fn is_atomic(&self) -> bool {
+        matches!(&self.kind, Kind::Load(load) if load.atomic)
+    }
+
     /// Who it works as.
     pub fn caller(&self) -> Caller {
         Caller { user: self.user.clone(), operation: None }
@@ -112,6 +119,17 @@ impl Spec {
             ..Default::default()
         }
     }
+}
+
+/// An atomic load is of all there is.
+fn check_atomic(load: &v1::LoadJob) -> Result<()> {
+    if load.metadata_only || load.select.is_some() {
+        return Err(invalid_argument(
+            "an atomic load brings all of a directory into the cache: it goes neither with patterns nor \
+             with metadata alone",
+        ));
+    }
+    Ok(())
 }
 
 /// A job as the journal has it.

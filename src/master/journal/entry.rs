@@ -117,6 +117,14 @@ pub enum Change {
     /// As `CommitLocation`, and another worker does not hold those blocks any more.
     /// → [`Outcome::Done`]
     MoveLocation(MoveLocation),
+    /// A job begins to make the next version of a directory. → [`Outcome::Done`]
+    BeginStage(BeginStage),
+    /// What the under store holds of a directory goes into the next version. → [`Outcome::Synced`]
+    StageListing(StageListing),
+    /// Everybody sees the next version from now on. → [`Outcome::Synced`]
+    PublishStage(PublishStage),
+    /// The next version that this job makes is given up. → [`Outcome::Done`]
+    DropStage(i64),
 }
 
 impl Change {
@@ -143,6 +151,10 @@ impl Change {
             Change::PutRecord(_) => "PutRecord",
             Change::DeleteRecord(_) => "DeleteRecord",
             Change::MoveLocation(_) => "MoveLocation",
+            Change::BeginStage(_) => "BeginStage",
+            Change::StageListing(_) => "StageListing",
+            Change::PublishStage(_) => "PublishStage",
+            Change::DropStage(_) => "DropStage",
         }
     }
 }
@@ -406,6 +418,36 @@ pub enum SyncScope {
     Name(String),
     /// None: what is found is added, nothing vanishes.
     Found,
+}
+
+/// See [`Change::BeginStage`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BeginStage {
+    /// The number of the job.
+    pub stage: i64,
+    /// The directory.
+    pub path: FsPath,
+    /// Names that may change at most; a directory that is new counts as one with all it holds.
+    pub most: u64,
+}
+
+/// See [`Change::StageListing`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageListing {
+    /// The number of the job.
+    pub stage: i64,
+    /// What was found, of a directory that everybody sees or of one that is staged.
+    pub listing: SyncLoad,
+}
+
+/// See [`Change::PublishStage`]. What changed here since `listed_ms` stays as it is; if something was
+/// removed here since then, the entry is refused as `Aborted`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PublishStage {
+    /// The number of the job.
+    pub stage: i64,
+    /// When the last listing of all of it began, by the master's clock.
+    pub listed_ms: i64,
 }
 
 /// A file or directory that the under store has.

@@ -464,6 +464,7 @@ impl State {
         store.forget_cached();
         *published = Published {
             mounts: MountTable::new(load_mounts(store)?),
+            stages: super::stage::load_stages(store)?,
             counters: store.rest(&counters_key())?.unwrap_or_default(),
             restored_ms: store.rest(&super::restored_key())?.unwrap_or_default(),
         };

@@ -19,6 +19,7 @@ mod mounts;
 mod namespace;
 mod read;
 pub mod restore;
+mod stage;
 mod store;
 mod sync;
 mod transaction;
@@ -29,16 +30,16 @@ pub use transaction::Notice;
 
 use crate::core::error::{Context, Error, Result, internal};
 use crate::core::model::{ByteSize, MountInfo};
-use crate::master::inode::keys::{Section, after_prefix};
+use crate::master::inode::keys::Section;
 use crate::master::inode::metastore::{Fault, Table};
 use crate::master::journal::entry::{Change, Entry, Outcome, Refusal};
 use crate::master::mount::MountTable;
 use parking_lot::{Mutex, RwLock};
-use std::ops::Bound;
+use stage::Stages;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use store::{Stop, Store, decode, encode};
+use store::{Stop, Store, encode, load_rows};
 use tokio::sync::broadcast;
 use transaction::{Counters, Transaction};
 
@@ -66,6 +67,7 @@ struct Inner {
 /// What is kept in memory whole.
 struct Published {
     mounts: MountTable,
+    stages: Stages,
     counters: Counters,
     /// When this state was taken out of a backup; 0 if never.
     restored_ms: i64,
@@ -94,10 +96,8 @@ fn cluster_key() -> Vec<u8> {
 
 /// All mounts in the store.
 fn load_mounts(store: &Store) -> Result<Vec<MountInfo>> {
-    let prefix = [Section::Mounts as u8];
-    let view = store.disk.view();
-    let pairs = view.range(Table::Rest, Bound::Included(&prefix), &after_prefix(&prefix));
-    pairs.map(|pair| Ok(decode::<MountInfo>(&pair?.1, "a mount")?)).collect()
+    let rows = load_rows::<MountInfo>(store, Section::Mounts, "a mount")?;
+    Ok(rows.into_iter().map(|(_, mount)| mount).collect())
 }
 
 impl State {
@@ -110,7 +110,8 @@ impl State {
         let counters = store.rest::<Counters>(&counters_key())?.unwrap_or_default();
         let restored_ms = store.rest(&restored_key())?.unwrap_or_default();
         let mounts = MountTable::new(load_mounts(&store)?);
-        let published = Published { mounts, counters, restored_ms };
+        let stages = stage::load_stages(&store)?;
+        let published = Published { mounts, stages, counters, restored_ms };
         Ok(State {
             inner: Arc::new(Inner {
                 store,
@@ -135,11 +136,11 @@ impl State {
         applied: Option<Applied>,
     ) -> Result<Vec<Result<Outcome, Refusal>>> {
         let _one = self.inner.applying.lock();
-        let (mounts, counters) = {
+        let (mounts, stages, counters) = {
             let published = self.inner.published.read();
-            (published.mounts.clone(), published.counters.clone())
+            (published.mounts.clone(), published.stages.clone(), published.counters.clone())
         };
-        let mut tx = Transaction::new(&self.inner.store, counters.clone(), mounts);
+        let mut tx = Transaction::new(&self.inner.store, counters.clone(), mounts, stages);
         tx.watched = self.inner.watchers.receiver_count() > 0;
         let mut outcomes = Vec::with_capacity(entries.len());
         for entry in entries {
@@ -163,8 +164,9 @@ impl State {
     /// The refusal it would meet; or the store fails.
     pub fn would_change(&self, at_ms: i64, change: Change) -> Result<bool> {
         let published = self.inner.published.read();
-        let counters = published.counters.clone();
-        let mut tx = Transaction::new(&self.inner.store, counters, published.mounts.clone());
+        let Published { mounts, stages, counters, .. } = &*published;
+        let (mounts, stages) = (mounts.clone(), stages.clone());
+        let mut tx = Transaction::new(&self.inner.store, counters.clone(), mounts, stages);
         let outcome = apply_one(&mut tx, &Entry::new(at_ms, change))?;
         outcome.map_err(Error::from)?;
         Ok(!tx.is_empty())
@@ -179,6 +181,7 @@ impl State {
         let mut published = self.inner.published.write();
         self.inner.store.disk.write(puts)?;
         published.mounts = tx.mounts.clone();
+        published.stages = tx.stages.clone();
         published.counters = tx.counters.clone();
         tx.refresh_caches();
         drop(published);
@@ -273,6 +276,10 @@ fn change(tx: &mut Transaction, change: &Change) -> Result<Outcome, Stop> {
         Change::BlocksFreed(files) => upkeep::blocks_freed(tx, files),
         Change::PutRecord(record) => upkeep::put_record(tx, record),
         Change::DeleteRecord(key) => upkeep::delete_record(tx, key),
+        Change::BeginStage(begin) => stage::begin(tx, begin),
+        Change::StageListing(listing) => stage::listing(tx, listing),
+        Change::PublishStage(publish) => stage::publish(tx, publish),
+        Change::DropStage(id) => stage::drop_stage(tx, *id),
     }
 }
 

@@ -108,14 +108,19 @@ impl State {
         self.status_locked(&published.mounts, path.clone(), inode)
     }
 
-    /// All that is known of the inode `id`.
+    /// All that is known of the inode `id`, in the tree or about to be.
     ///
     /// # Errors
-    /// `NotFound` when it is not in the tree.
+    /// `NotFound` when there is none.
     pub fn status_of(&self, id: FileId) -> Result<Status> {
         let published = self.inner.published.read();
-        let (path, inode) = self.find_locked(id)?;
-        self.status_locked(&published.mounts, path, &inode)
+        match self.find_locked(id) {
+            Ok((path, inode)) => self.status_locked(&published.mounts, path, &inode),
+            Err(error) if error.kind() == ErrorKind::NotFound && !published.stages.is_empty() => {
+                self.staged_status(&published, id)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// What `inode`, found at `path` by [`State::walk`], amounts to.
@@ -127,7 +132,12 @@ impl State {
         self.status_locked(&published.mounts, path, inode)
     }
 
-    fn status_locked(&self, mounts: &MountTable, path: FsPath, inode: &Inode) -> Result<Status> {
+    pub(super) fn status_locked(
+        &self,
+        mounts: &MountTable,
+        path: FsPath,
+        inode: &Inode,
+    ) -> Result<Status> {
         let blocks = match inode.file() {
             Some(file) if file.located => self.locations_of(inode.id)?,
             _ => Vec::new(),
@@ -166,7 +176,7 @@ impl State {
         }
     }
 
-    fn find_locked(&self, id: FileId) -> Result<(FsPath, Arc<Inode>)> {
+    pub(super) fn find_locked(&self, id: FileId) -> Result<(FsPath, Arc<Inode>)> {
         let store = &self.inner.store;
         let gone = || not_found(format!("no file has the id {id}"));
         let place = store.place(id)?.ok_or_else(gone)?;

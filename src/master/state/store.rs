@@ -9,6 +9,7 @@ use crate::master::inode::{Extra, Inode, Kind, Place};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde::de::DeserializeOwned;
+use std::ops::Bound;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -126,6 +127,18 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T,
 pub(super) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     // Postcard fails only for types it cannot write (maps and sequences of unknown length).
     postcard::to_allocvec(value).expect("every stored type has a known length")
+}
+
+/// All keys and values of a section that has few.
+pub(super) fn load_rows<T: DeserializeOwned>(
+    store: &Store,
+    section: Section,
+    what: &str,
+) -> Result<Vec<(Vec<u8>, T)>, Fault> {
+    let prefix = section.key(&[]);
+    let view = store.disk.view();
+    let rows = view.range(Table::Rest, Bound::Included(&prefix), &section.end());
+    rows.map(|row| row.and_then(|(key, value)| Ok((key.to_vec(), decode(&value, what)?)))).collect()
 }
 
 /// The inode's id at the end of a key of `section`.

@@ -2,9 +2,13 @@ use super::*;
 use crate::core::error::ErrorKind;
 use crate::core::model::media::{Media, PINNED_MEDIA};
 use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, PersistenceState, WorkerAddress};
+use crate::master::inode::Inode;
 use crate::master::inode::metastore::Table;
 use crate::master::journal::entry::*;
 use std::collections::BTreeMap;
+use std::ops::Bound;
+
+mod stage;
 
 fn path(text: &str) -> FsPath {
     FsPath::parse(text).unwrap()

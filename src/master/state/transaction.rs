@@ -4,6 +4,7 @@
 //! refused, [`Transaction::undo`] takes back what it wrote; the group then goes to the store as
 //! one batch.
 
+use super::stage::Stages;
 use super::store::{Stop, Store, decode, encode};
 use crate::core::error::{Error, ErrorKind, not_found};
 use crate::core::model::{FileId, FsPath, PersistenceState};
@@ -89,11 +90,12 @@ pub(super) struct Transaction<'s> {
     rest: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     pub counters: Counters,
     pub mounts: MountTable,
+    pub stages: Stages,
     pub notices: Vec<Notice>,
     /// Whether anybody listens to notices.
     pub watched: bool,
     undo: Vec<Undo>,
-    before: (Counters, MountTable, usize),
+    before: (Counters, MountTable, Stages, usize),
 }
 
 enum Undo {
@@ -103,16 +105,17 @@ enum Undo {
 }
 
 impl<'s> Transaction<'s> {
-    pub fn new(store: &'s Store, counters: Counters, mounts: MountTable) -> Self {
+    pub fn new(store: &'s Store, counters: Counters, mounts: MountTable, stages: Stages) -> Self {
         Transaction {
             store,
             view: None,
             tree: BTreeMap::new(),
             ids: BTreeMap::new(),
             rest: BTreeMap::new(),
-            before: (counters.clone(), mounts.clone(), 0),
+            before: (counters.clone(), mounts.clone(), stages.clone(), 0),
             counters,
             mounts,
+            stages,
             notices: Vec::new(),
             watched: false,
             undo: Vec::new(),
@@ -122,7 +125,8 @@ impl<'s> Transaction<'s> {
     /// From here on [`Transaction::undo`] takes back.
     pub fn begin(&mut self) {
         self.undo.clear();
-        self.before = (self.counters.clone(), self.mounts.clone(), self.notices.len());
+        let Self { counters, mounts, stages, .. } = &*self;
+        self.before = (counters.clone(), mounts.clone(), stages.clone(), self.notices.len());
     }
 
     /// Takes back everything since [`Transaction::begin`], but for the passing of time.
@@ -134,10 +138,11 @@ impl<'s> Transaction<'s> {
                 Undo::Rest(key, old) => restore(&mut self.rest, key, old),
             }
         }
-        let (counters, mounts, notices) = self.before.clone();
+        let (counters, mounts, stages, notices) = self.before.clone();
         let Counters { now_ms, steady_ms, paced_ms, .. } = self.counters;
         self.counters = Counters { now_ms, steady_ms, paced_ms, ..counters };
         self.mounts = mounts;
+        self.stages = stages;
         self.notices.truncate(notices);
     }
 

@@ -53,6 +53,30 @@ fn a_wrong_type_names_file_line_and_key() {
 }
 
 #[test]
+fn tiers_that_make_no_sense_are_refused_before_and_when_a_worker_starts() {
+    let dir = scratch_dir();
+    let at = |name: &str| dir.join(name).display().to_string();
+    let wrong = [
+        (format!("worker.dirs=SSD:{}:0", at("a")), "a quota of 0 holds no block"),
+        (format!("worker.dirs=SSD:{0}:9MB,HDD:{0}/b:9MB", at("a")), "lies in"),
+        (format!("worker.dirs=SSD:{}:lots", at("a")), "\"lots\" is no size"),
+        (format!("worker.dirs=TAPE:{}:9MB", at("a")), "MEDIUM:path:quota"),
+        ("worker.watermark.high=50%".into(), "watermark.low"),
+    ];
+    for (setting, complaint) in wrong {
+        for verb in [&["checkConf"][..], &["worker", "start"]] {
+            let data = format!("data.dir={}", at("data"));
+            let ports = ["-Dworker.rpc.port=0", "-Dworker.web.port=0"];
+            let mut command = goosefs();
+            command.args(["-D", &data, "-D", &setting]).args(ports).args(verb);
+            let (_, err) = texts(&run(&mut command));
+            assert!(err.contains(complaint), "{verb:?} {setting}: {err}");
+        }
+    }
+    std::fs::remove_dir_all(&dir).ok();
+}
+
+#[test]
 fn credentials_are_never_printed() {
     let yaml = "underfs:\n  s3.secret.key: hush\n";
     let (out, _, code) = with_file(yaml, &["getConf", "-o", "json"], &[]);

@@ -439,8 +439,6 @@ fn quota_of(config: &StoreDir) -> Result<u64> {
         .with_context(|| format!("asking for the size of {}", config.path.display()))?;
     let size = disk.blocks() as u64 * disk.fragment_size() as u64;
     match config.quota {
-        StoreQuota::Share(share) if share <= 0.0 => Err(empty_quota(config)),
-        StoreQuota::Bytes(ByteSize(0)) => Err(empty_quota(config)),
         StoreQuota::Share(share) => Ok((size as f64 * share) as u64),
         StoreQuota::Bytes(ByteSize(quota)) if quota <= size => Ok(quota),
         StoreQuota::Bytes(quota) => Err(invalid_argument(format!(
@@ -449,13 +447,6 @@ fn quota_of(config: &StoreDir) -> Result<u64> {
             ByteSize(size),
         ))),
     }
-}
-
-fn empty_quota(config: &StoreDir) -> Error {
-    invalid_argument(format!(
-        "{}: a quota of 0 holds no block; raise it in goosefs.worker.dirs, or leave the directory out",
-        config.path.display(),
-    ))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Whether the directories, quotas and watermarks make sense, before anything is made.
 
-use crate::core::config;
+use crate::core::config::{self, StoreDir, StoreQuota};
 use crate::core::error::{Result, invalid_argument};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,17 @@ pub fn check(config: &config::Worker) -> Result<()> {
              goosefs.worker.watermark.low ({:.0}%): set 0% < low < high <= 100%",
             high * 100.0,
             low * 100.0
+        )));
+    }
+    let is_empty = |dir: &&StoreDir| match dir.quota {
+        StoreQuota::Share(share) => share <= 0.0,
+        StoreQuota::Bytes(bytes) => bytes.0 == 0,
+    };
+    if let Some(empty) = config.dirs.0.iter().find(is_empty) {
+        return Err(invalid_argument(format!(
+            "{}: a quota of 0 holds no block; raise it in goosefs.worker.dirs, or leave the \
+             directory out",
+            empty.path.display()
         )));
     }
     let dirs: Vec<&PathBuf> = config.dirs.0.iter().map(|dir| &dir.path).collect();

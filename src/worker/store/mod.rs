@@ -21,7 +21,7 @@ mod dir;
 mod evict;
 mod health;
 mod heat;
-mod layout;
+pub mod layout;
 mod lease;
 mod pins;
 mod recover;

@@ -500,11 +500,9 @@ mod tests {
         assert_eq!(second.kind(), ErrorKind::FailedPrecondition);
         let other = tempfile::tempdir().unwrap();
         let large = StoreQuota::Bytes(ByteSize(1 << 60));
-        for wrong in [large, StoreQuota::Bytes(ByteSize(0)), StoreQuota::Share(0.0)] {
-            let error = open(other.path(), wrong).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-            assert!(error.to_string().contains("goosefs.worker.dirs"), "{error}");
-        }
+        let error = open(other.path(), large).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains("goosefs.worker.dirs"), "{error}");
         let mut space = Space::none(&dir);
         assert!(space.grow(900, 1000) && !space.grow(101, 1000) && space.grow(100, 1000));
         drop(space);

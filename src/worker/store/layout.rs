@@ -88,6 +88,16 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_may_hold_nothing_is_refused_in_words() {
+        let mut worker = Config::with(&[]).unwrap().worker;
+        for quota in [StoreQuota::Bytes(crate::core::model::ByteSize(0)), StoreQuota::Share(0.0)] {
+            worker.dirs.0[0].quota = quota;
+            let error = check(&worker).unwrap_err().to_string();
+            assert!(error.contains("goosefs.worker.dirs"), "{error}");
+        }
+    }
+
+    #[test]
     fn watermarks_the_wrong_way_round_are_refused_in_words() {
         let mut worker = Config::with(&[]).unwrap().worker;
         check(&worker).unwrap();

@@ -117,9 +117,9 @@ impl v1::file_system_server::FileSystem for Files {
 
     async fn measure(&self, request: Request<v1::MeasureRequest>) -> Answered<v1::MeasureResponse> {
         let caller = Caller { user: user_of(&request), operation: None };
-        let v1::MeasureRequest { path: at, depth } = request.into_inner();
-        let path = path(&at)?;
+        let v1::MeasureRequest { path, depth } = request.into_inner();
         self.files()?;
+        let path = self.admit(&path).await?;
         Ok(Response::new(self.0.measures.measure(&caller, &path, depth).await?.into()))
     }
 

@@ -209,7 +209,7 @@ impl Fit {
         let length = |blocks: &[v1::LoadBlock]| blocks.iter().map(|b| b.length as u64).sum::<u64>();
         for (id, blocks) in shares {
             let before = self.of_mount.get(&(*id, mount.id)).copied().unwrap_or_default();
-            let room = (quota.0 as f64 * run.workers().share_of(*id)) as u64;
+            let room = (quota.0 as f64 * run.workers().cache_share_of(*id)) as u64;
             if before + length(blocks) > room {
                 self.left_out += shares.values().map(|blocks| length(blocks)).sum::<u64>();
                 self.over.get_or_insert(mount.path.clone());

@@ -396,14 +396,26 @@ impl Registry {
 
     /// The part of what all live workers may hold that this one may.
     pub fn share_of(&self, id: WorkerId) -> f64 {
+        self.table.read().part_of(id, |_| true)
+    }
+
+    /// The part of what the cluster caches that this worker may: of the ring there is, or of the ring
+    /// there will be where that is more. So nobody gives up what has not moved yet, and who takes over
+    /// has the room for it at once.
+    pub fn cache_share_of(&self, id: WorkerId) -> f64 {
         let table = self.table.read();
-        let live = table.workers.values().filter(|worker| worker.registered && worker.info.live);
-        let (mut own, mut all) = (0, 0);
-        for worker in live {
-            all += worker.info.capacity_bytes;
-            own += if worker.info.id == id { worker.info.capacity_bytes } else { 0 };
+        let now = |worker: &WorkerInfo| worker.is_on_ring() || worker.state == WorkerState::Drained;
+        match table.workers.get(&id).map(|worker| worker.info.state) {
+            Some(WorkerState::Active) => {
+                let now = table.part_of(id, WorkerInfo::is_on_ring);
+                now.max(table.part_of(id, will_be_on_ring))
+            }
+            Some(WorkerState::WarmingUp) => table.part_of(id, will_be_on_ring),
+            // One that has drained may return: what it had stays until then.
+            Some(WorkerState::Draining) => table.part_of(id, WorkerInfo::is_on_ring),
+            Some(WorkerState::Drained) => table.part_of(id, now),
+            None => 0.0,
         }
-        if all == 0 { 0.0 } else { own as f64 / all as f64 }
     }
 
     /// Whether a live worker holds nothing that is nowhere else, and is about to hold nothing such.
@@ -463,6 +475,17 @@ impl Table {
         }
     }
 
+    /// The part of what those of the live workers may hold that this one of them may.
+    fn part_of(&self, id: WorkerId, these: impl Fn(&WorkerInfo) -> bool) -> f64 {
+        let live = self.workers.values().filter(|w| w.registered && w.info.live);
+        let (mut own, mut all) = (0, 0);
+        for worker in live.map(|worker| &worker.info).filter(|info| these(info)) {
+            all += worker.capacity_bytes;
+            own += if worker.id == id { worker.capacity_bytes } else { 0 };
+        }
+        if all == 0 { 0.0 } else { own as f64 / all as f64 }
+    }
+
     fn rebuild(&mut self) {
         let members = self.workers.values().filter(|worker| worker.info.is_on_ring());
         self.ring = Arc::new(Ring::new(members.map(|worker| worker.info.clone())));
@@ -477,6 +500,11 @@ impl Table {
         self.free.trim(free);
         self.persisted.trim(persisted);
     }
+}
+
+/// Whether blocks belong to it once those that join have joined and those that leave have left.
+fn will_be_on_ring(worker: &WorkerInfo) -> bool {
+    matches!(worker.state, WorkerState::Active | WorkerState::WarmingUp)
 }
 
 fn same_place(a: &WorkerAddress, b: &WorkerAddress) -> bool {
@@ -555,6 +583,32 @@ mod tests {
         }
         registry.lose_silent();
         assert!(beat(&registry, a).unwrap().free.is_empty());
+    }
+
+    #[test]
+    fn nobody_gives_up_a_part_of_the_cache_before_what_is_there_has_moved() {
+        let registry = Registry::new(Duration::from_secs(60));
+        let joins = |id| registry.set_states(&[(id, WorkerState::WarmingUp)]);
+        let shares = || [1, 2, 3, 4].map(|id| (registry.cache_share_of(id) * 12.0).round());
+        [1, 2, 3].into_iter().for_each(|id| register(&registry, id, &format!("w{id}")));
+        assert_eq!(shares(), [4.0, 4.0, 4.0, 0.0]);
+        register(&registry, 4, "w4");
+        joins(4);
+        assert_eq!(shares(), [4.0, 4.0, 4.0, 3.0], "a fourth takes over from the others");
+        assert_eq!(registry.share_of(1), 0.25, "what is no matter of warmth is shared at once");
+        registry.set_states(&[(4, WorkerState::Active)]);
+        assert_eq!(shares(), [3.0; 4]);
+        registry.set_states(&[(4, WorkerState::Draining)]);
+        assert_eq!(shares(), [4.0, 4.0, 4.0, 3.0], "the others take over from the fourth");
+        registry.set_states(&[(4, WorkerState::Drained)]);
+        assert_eq!(shares(), [4.0, 4.0, 4.0, 3.0], "it may return");
+        registry.stopped(4);
+        assert_eq!(shares(), [4.0, 4.0, 4.0, 0.0]);
+        // One for one.
+        register(&registry, 4, "w4");
+        joins(4);
+        registry.set_states(&[(1, WorkerState::Draining)]);
+        assert_eq!(shares(), [4.0; 4]);
     }
 
     #[tokio::test]

@@ -91,6 +91,8 @@ impl BlockStore {
                 self.take_in(block);
             }
         }
+        self.look_for_misplaced();
+        self.untidy.notify_one();
         tracing::warn!(dir = %dir.root().display(), blocks, "a directory is back in service");
         Ok(())
     }

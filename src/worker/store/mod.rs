@@ -304,7 +304,6 @@ impl BlockStore {
         if mount == 0 {
             self.accounts.note_unknown(id);
         }
-        self.note_placed(&block);
         block.heat.begin(self.moves.now_ms());
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
         Ok(self.blocks.write().entry(id).or_insert(block).clone())
@@ -363,6 +362,7 @@ impl BlockStore {
             block.site().remove();
         }
         self.list(block);
+        self.note_placed(block);
         written
     }
 

@@ -1,8 +1,9 @@
 //! What is pinned: the blocks that stay, and those that stay on certain media.
 //!
 //! A block pinned to a medium that comes anew goes to a directory of that medium; one that is elsewhere
-//! is moved there in the background, and what is not pinned makes way for it. Where there is no such
-//! directory, or nothing can make way, the block stays where it is, and stays pinned.
+//! is moved there in the background, and what is not pinned makes way for it. Where nothing can make
+//! way it is tried again later; where there is no such directory it is not tried before there is. Until
+//! then the block stays where it is, and stays pinned.
 
 use super::BlockStore;
 use super::block::Block;
@@ -10,13 +11,13 @@ use super::dir::Dir;
 use super::evict::{From, Next};
 use crate::core::model::media::Media;
 use crate::core::model::{BlockId, FileId, Priority};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Blocks that are moved to their medium in one go, before something else is looked after.
 const MOST_AT_ONCE: usize = 64;
-/// How long to wait when one found no room.
+/// How long one that found no room waits.
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// The files whose blocks stay whatever comes, and on which media. Nine bytes a file, and a copy costs
@@ -61,20 +62,45 @@ impl Pins {
     }
 }
 
-/// Blocks that are not on a medium they are pinned to.
+/// Whole blocks that are not on a medium they are pinned to, though there is such a one. Each is here
+/// once, however often it comes and goes.
 #[derive(Debug, Default)]
 pub(super) struct Misplaced {
-    blocks: VecDeque<BlockId>,
-    /// When one could not be moved: what makes way for nothing is not to do so over and over.
-    tried: Option<Instant>,
+    all: HashSet<BlockId>,
+    /// Those to be moved.
+    due: VecDeque<BlockId>,
+    /// Those that could not be: what makes way for nothing is not to do so over and over.
+    waiting: Vec<BlockId>,
+    /// When the first of them could not.
+    since: Option<Instant>,
 }
 
 impl Misplaced {
+    fn note(&mut self, id: BlockId) {
+        if self.all.insert(id) {
+            self.due.push_back(id);
+        }
+    }
+
     /// How many to move now.
-    fn due(&self) -> usize {
-        match self.tried.is_some_and(|tried| tried.elapsed() < AGAIN) {
-            true => 0,
-            false => self.blocks.len().min(MOST_AT_ONCE),
+    fn due(&mut self) -> usize {
+        if self.since.is_some_and(|since| since.elapsed() >= AGAIN) {
+            self.due.extend(self.waiting.drain(..));
+            self.since = None;
+        }
+        self.due.len().min(MOST_AT_ONCE)
+    }
+
+    fn next(&mut self) -> Option<BlockId> {
+        let next = self.due.pop_front()?;
+        self.all.remove(&next);
+        Some(next)
+    }
+
+    fn wait(&mut self, id: BlockId) {
+        if self.all.insert(id) {
+            self.waiting.push(id);
+            self.since.get_or_insert_with(Instant::now);
         }
     }
 }
@@ -83,20 +109,22 @@ impl BlockStore {
     /// Says which files' blocks are not to be evicted, in place of what was said before. Goes over all
     /// blocks where some are pinned to certain media.
     pub fn set_pins(&self, pins: Pins) {
-        let name_media = pins.name_media();
         *self.pins.write() = pins;
         for dir in &self.dirs {
             let aside = std::mem::take(&mut *dir.aside.lock());
             aside.into_iter().for_each(|id| self.postpone(id));
         }
-        let mut misplaced = Vec::new();
-        if name_media {
-            let blocks = self.blocks();
-            let is_misplaced = |block: &&Arc<Block>| !self.is_placed(block);
-            misplaced.extend(blocks.iter().filter(is_misplaced).map(|block| block.id()));
-        }
-        *self.misplaced.lock() = Misplaced { blocks: misplaced.into(), tried: None };
+        *self.misplaced.lock() = Misplaced::default();
+        self.look_for_misplaced();
         self.untidy.notify_one();
+    }
+
+    /// Goes over all blocks for those that are not where they are to be, if any file is pinned to
+    /// certain media.
+    pub(super) fn look_for_misplaced(&self) {
+        if self.pins.read().name_media() {
+            self.blocks().iter().for_each(|block| self.note_placed(block));
+        }
     }
 
     /// The media that a block is to be on.
@@ -125,33 +153,31 @@ impl BlockStore {
         dirs
     }
 
-    /// Notes a block that may have come to where it is not to be.
+    /// Notes a block that may have come to where it is not to be, if it is whole and there is a
+    /// directory where it is to be.
     pub(super) fn note_placed(&self, block: &Block) {
-        if !self.is_placed(block) {
-            self.misplaced.lock().blocks.push_back(block.id());
+        if block.is_whole() && !self.is_placed(block) && self.has_place(block) {
+            self.misplaced.lock().note(block.id());
         }
+    }
+
+    /// Whether there is a directory that a block is to be in.
+    fn has_place(&self, block: &Block) -> bool {
+        self.serving().any(|dir| self.may_move_to(block, dir))
     }
 
     /// Moves blocks to the media they are pinned to; those that cannot be are tried again later.
     pub(super) fn place_pinned(&self) {
         let some = self.misplaced.lock().due();
         for _ in 0..some {
-            let Some(id) = self.misplaced.lock().blocks.pop_front() else { return };
+            let Some(id) = self.misplaced.lock().next() else { return };
             if self.moves.is_stopping() {
                 return;
             }
-            let Some(block) = self.peek(id).filter(|block| !self.is_placed(block)) else {
-                continue;
-            };
-            let is_whole = block.is_whole();
-            if is_whole && self.place(&block) {
-                continue;
-            }
-            let mut misplaced = self.misplaced.lock();
-            misplaced.blocks.push_back(id);
-            if is_whole {
-                misplaced.tried = Some(Instant::now());
-                return;
+            // One that is not whole any more is noted again when it is.
+            let Some(block) = self.peek(id).filter(|block| block.is_whole()) else { continue };
+            if !self.is_placed(&block) && self.has_place(&block) && !self.place(&block) {
+                self.misplaced.lock().wait(id);
             }
         }
     }
@@ -266,5 +292,65 @@ mod tests {
         (10..30).for_each(|file| drop(fill(&store, block_of(file), &data(2000, 1))));
         store.tend();
         assert_eq!(medium(&store, 1), "SSD");
+    }
+
+    #[test]
+    fn a_block_that_cannot_be_placed_holds_up_no_other() {
+        let temp = tempfile::tempdir().unwrap();
+        let dirs = [("SSD", "s", 100_000), ("HDD", "h", 5000)];
+        let store = open_on(&config(temp.path(), &dirs));
+        // Too large for the disk, pinned to what there is not, and one that can be moved.
+        (1..=20).for_each(|file| drop(fill(&store, block_of(file), &data(2000, 1))));
+        fill(&store, block_of(30), &data(1000, 1));
+        fill(&store, block_of(40), &data(6000, 1));
+        let nowhere = (1..=20).map(|file| pinned(file, "MEM"));
+        let others = [pinned(30, "HDD"), pinned(40, "HDD")];
+        store.set_pins(Pins::new(nowhere.chain(others).collect()));
+        {
+            let mut misplaced = store.misplaced.lock();
+            assert_eq!(misplaced.due(), 2, "what has no place is not tried");
+            // The one that cannot be placed is the first to be tried.
+            misplaced.due = [40, 30].map(|file| BlockId(block_of(file))).into();
+        }
+        store.tend();
+        assert_eq!((medium(&store, 30), medium(&store, 40)), ("HDD".into(), "SSD".into()));
+        let misplaced = store.misplaced.lock();
+        assert_eq!((misplaced.waiting.len(), misplaced.due.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_block_that_comes_and_goes_is_noted_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = open_on(&config(temp.path(), &[("SSD", "s", 100_000), ("HDD", "h", 1000)]));
+        store.set_pins(Pins::new(vec![pinned(1, "HDD"), pinned(2, "MEM")]));
+        for _ in 0..100 {
+            for file in [1, 2] {
+                fill(&store, block_of(file), &data(2000, 1));
+                store.remove(BlockId(block_of(file)));
+            }
+            fill(&store, block_of(1), &data(2000, 1));
+            store.tend();
+            store.remove(BlockId(block_of(1)));
+        }
+        let misplaced = store.misplaced.lock();
+        assert!(misplaced.all.len() <= 1 && misplaced.due.len() + misplaced.waiting.len() <= 1);
+    }
+
+    #[test]
+    fn a_directory_that_comes_back_is_filled_with_what_belongs_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let store = open_on(&config(temp.path(), &[("SSD", "s", 100_000), ("HDD", "h", 9000)]));
+        let disk = temp.path().join("h");
+        std::fs::rename(&disk, temp.path().join("away")).unwrap();
+        store.check_dirs();
+        fill(&store, block_of(1), &data(2000, 1));
+        store.set_pins(Pins::new(vec![pinned(1, "HDD")]));
+        store.tend();
+        assert_eq!(medium(&store, 1), "SSD");
+        assert!(store.misplaced.lock().all.is_empty());
+        std::fs::rename(temp.path().join("away"), &disk).unwrap();
+        store.check_dirs();
+        store.tend();
+        assert_eq!(medium(&store, 1), "HDD");
     }
 }

@@ -86,6 +86,7 @@ impl BlockStore {
         if let Some(before) = before {
             self.dispose(&before);
         }
+        self.note_placed(&block);
         block
     }
 

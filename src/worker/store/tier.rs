@@ -348,6 +348,9 @@ impl BlockStore {
         };
         drop(blocks);
         useless.remove();
+        if moved {
+            self.note_placed(block);
+        }
         if moved && only_copy && !block.is_unpersisted() {
             // It was persisted while it was copied; it stays for longer than it must where this fails.
             block.write_table().ok();

@@ -81,6 +81,22 @@ fn a_pinned_file_stays_when_the_cache_is_too_small_for_all() {
 }
 
 #[test]
+fn a_load_brings_no_more_than_its_workers_hold_before_they_evict() {
+    let mut cluster = Cluster::setup().workers(0).start();
+    let dirs = format!("SSD:{}:40MB", cluster.dir().join("small").display());
+    let watermarks = [("worker.watermark.high", "50%"), ("worker.watermark.low", "20%")];
+    cluster.add_worker(&[&[("worker.dirs", dirs.as_str())], &watermarks[..]].concat());
+    cluster.wait_for_workers();
+    for i in 0..9 {
+        fs::write(cluster.root_ufs().join(format!("{i}")), vec![i; 4 << 20]).unwrap();
+    }
+    let error = cluster.fails(&["load", "/"]);
+    assert!(error.contains("4 files were not loaded"), "{error}");
+    let cached = |i: &usize| cluster.ok(&["fs", "du", "-s", &format!("/{i}")]).contains("(100%)");
+    assert_eq!((0..9).filter(cached).count(), 5, "{}", cluster.ok(&["fs", "du", "/"]));
+}
+
+#[test]
 fn a_load_goes_on_when_the_primary_is_killed() {
     const FILES: usize = 3000;
     let mut masters = Masters::start(3, &[]);

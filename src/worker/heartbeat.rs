@@ -304,6 +304,7 @@ impl Heartbeat {
             address: Some(address),
             start_time_ms: Some(self.start_ms),
             virtual_node_num: Some(self.virtual_nodes as i32),
+            evicts_above: Some(self.store.evicts_above() as i64),
         };
         let call = self.master.call(|channel| {
             let request = request.clone();
@@ -373,6 +374,7 @@ impl Heartbeat {
             tiers: self.store.tiers().iter().map(Into::into).collect(),
             mount_usages: self.mount_usages(),
             allowances_version: *self.allowances_version.lock(),
+            evicts_above: Some(self.store.evicts_above() as i64),
             ..Default::default()
         };
         patiently(self.say(request)).await

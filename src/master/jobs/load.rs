@@ -4,9 +4,7 @@ use super::Share;
 use super::progress::Progress;
 use super::run::{Chosen, Run, nobody};
 use crate::core::error::Result;
-use crate::core::model::{
-    BlockId, ByteSize, FsPath, Limits, MountId, Status, WorkerId, WorkerInfo,
-};
+use crate::core::model::{BlockId, ByteSize, FsPath, Limits, MountId, Status, WorkerId};
 use crate::core::proto::v1;
 use crate::core::proto::v1::task::Kind;
 use std::collections::{HashMap, HashSet};
@@ -176,13 +174,11 @@ struct Fit {
 impl Fit {
     /// Takes a file in if all of it fits beside what the load has brought; else says why not.
     fn take(&mut self, run: &Run, shares: &Share) -> Result<(), String> {
-        let live = run.workers().live();
-        let room = |id| live.iter().find(|worker| worker.id == id).map(room_of);
         let length = |blocks: &[v1::LoadBlock]| blocks.iter().map(|b| b.length as u64).sum::<u64>();
         for (id, blocks) in shares {
             let before = self.brought.get(id).copied().unwrap_or_default();
             // One that says nothing of its capacity finds out by itself.
-            let Some(room) = room(*id).filter(|&room| room > 0) else { continue };
+            let Some(room) = run.workers().room_of(*id) else { continue };
             if before + length(blocks) > room {
                 self.left_out += shares.values().map(|blocks| length(blocks)).sum::<u64>();
                 return Err(format!(
@@ -237,7 +233,8 @@ impl Fit {
                 ByteSize(self.left_out)
             );
         }
-        let room = run.workers().live().iter().map(room_of).sum();
+        let workers = run.workers();
+        let room = workers.live().iter().filter_map(|worker| workers.room_of(worker.id)).sum();
         format!(
             "{failed} files were not loaded: {} do not fit into the cache, which holds {} of one \
              load; add workers, raise goosefs.worker.dirs, or choose fewer files with --include",
@@ -245,14 +242,6 @@ impl Fit {
             ByteSize(room)
         )
     }
-}
-
-/// Bytes of one load that a worker can hold: below the watermark where eviction starts, beside what
-/// is nowhere else.
-fn room_of(worker: &WorkerInfo) -> u64 {
-    const SHARE: f64 = 0.95;
-    let room = (worker.capacity_bytes as f64 * SHARE) as u64;
-    room.saturating_sub(worker.persist_used_bytes)
 }
 
 /// Notes a worker's report about a load.

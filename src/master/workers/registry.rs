@@ -14,6 +14,8 @@ use tokio::sync::watch;
 const LOST_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Workers known at a time; whoever asks becomes one, so there must be an end.
 const MOST_WORKERS: usize = 10_000;
+/// The part of its capacity that a worker holds before it begins to evict, where it does not say.
+const EVICTS_ABOVE: f64 = 0.95;
 
 /// What a worker says when it registers.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +30,8 @@ pub struct Registration {
     pub used_bytes: u64,
     /// Of those: bytes that exist nowhere else yet.
     pub persist_used_bytes: u64,
+    /// Bytes it holds before it begins to evict, where it says so.
+    pub evicts_above: Option<u64>,
     /// When it started, in milliseconds since 1970.
     pub start_ms: i64,
     /// Points on the ring.
@@ -53,6 +57,8 @@ pub struct Heartbeat {
     pub used_bytes: u64,
     /// Of those: bytes that exist nowhere else yet.
     pub persist_used_bytes: u64,
+    /// Bytes it holds before it begins to evict, where it says so.
+    pub evicts_above: Option<u64>,
     /// Directories it could not use.
     pub lost_storage: Vec<String>,
     /// Blocks that are being written to it.
@@ -112,6 +118,7 @@ struct Worker {
     info: WorkerInfo,
     registered: bool,
     contact: Instant,
+    evicts_above: Option<u64>,
     lost_storage: Vec<String>,
     open_writes: u32,
     mounts: Vec<(MountId, u64)>,
@@ -165,6 +172,7 @@ impl Registry {
         tracing::info!(worker = info.id, address = %info.address, state, "registered");
         let mut worker = table.newcomer(info);
         worker.registered = true;
+        worker.evicts_above = registration.evicts_above;
         worker.lost_storage = registration.lost_storage;
         table.workers.insert(registration.id, worker);
         table.rebuild();
@@ -186,6 +194,7 @@ impl Registry {
         worker.info.used_bytes = beat.used_bytes;
         worker.info.persist_used_bytes = beat.persist_used_bytes;
         worker.info.capacity_bytes = beat.capacity_bytes.unwrap_or(worker.info.capacity_bytes);
+        worker.evicts_above = beat.evicts_above.or(worker.evicts_above);
         worker.lost_storage = beat.lost_storage;
         worker.open_writes = beat.open_writes;
         worker.info.tiers = beat.tiers;
@@ -418,6 +427,16 @@ impl Registry {
         }
     }
 
+    /// Bytes that a live worker can cache before it begins to evict, beside what is nowhere else; none
+    /// where it says nothing of its capacity.
+    pub fn room_of(&self, id: WorkerId) -> Option<u64> {
+        let table = self.table.read();
+        let worker = table.workers.get(&id).filter(|w| w.info.live && w.info.capacity_bytes > 0)?;
+        let capacity = worker.info.capacity_bytes;
+        let above = worker.evicts_above.unwrap_or((capacity as f64 * EVICTS_ABOVE) as u64);
+        Some(above.min(capacity).saturating_sub(worker.info.persist_used_bytes))
+    }
+
     /// Whether a live worker holds nothing that is nowhere else, and is about to hold nothing such.
     pub fn is_empty_handed(&self, id: WorkerId) -> bool {
         let table = self.table.read();
@@ -466,6 +485,7 @@ impl Table {
             info,
             registered: false,
             contact: Instant::now(),
+            evicts_above: None,
             lost_storage: Vec::new(),
             open_writes: 0,
             mounts: Vec::new(),
@@ -583,6 +603,30 @@ mod tests {
         }
         registry.lose_silent();
         assert!(beat(&registry, a).unwrap().free.is_empty());
+    }
+
+    #[test]
+    fn what_a_worker_can_cache_ends_where_it_begins_to_evict() {
+        let registry = Registry::new(Duration::from_secs(60));
+        let says = |capacity_bytes, evicts_above| {
+            let said = Registration { id: 1, capacity_bytes, evicts_above, ..Default::default() };
+            registry.register(said);
+            registry.room_of(1)
+        };
+        assert_eq!(says(0, None), None, "one that does not say");
+        assert_eq!(says(1000, None), Some(950), "of an earlier version");
+        assert_eq!(says(1000, Some(700)), Some(700));
+        let beat = |capacity_bytes, persist_used_bytes, evicts_above| {
+            let (id, capacity_bytes) = (1, Some(capacity_bytes));
+            let open = Heartbeat { id, capacity_bytes, persist_used_bytes, ..Default::default() };
+            registry.heartbeat(Heartbeat { evicts_above, ..open }).unwrap();
+            registry.room_of(1)
+        };
+        assert_eq!(beat(1000, 300, None), Some(400), "what is nowhere else stays");
+        assert_eq!(beat(500, 0, Some(350)), Some(350), "it lost a disk");
+        assert_eq!(beat(500, 600, None), Some(0));
+        registry.stopped(1);
+        assert_eq!(registry.room_of(1), None);
     }
 
     #[test]

@@ -215,6 +215,11 @@ impl BlockStore {
         }
     }
 
+    /// Bytes it holds before eviction begins.
+    pub fn evicts_above(&self) -> u64 {
+        self.serving().map(|dir| self.high(dir)).sum()
+    }
+
     /// How full each directory is.
     pub fn tiers(&self) -> Vec<TierUsage> {
         let usage = |dir: &Arc<Dir>| TierUsage {

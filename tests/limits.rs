@@ -19,17 +19,10 @@ fn cluster(workers: usize, namespaces: &[&str]) -> Cluster {
         .workers(0)
         .set("worker.block.heartbeat.interval", "100ms")
         .set("worker.page.size", "256KB")
+        .set("worker.migration.bandwidth", "512KB")
+        .set("master.migration.delay", "200ms")
         .start();
-    for number in 0..workers {
-        let dirs = format!("SSD:{}:40MB", cluster.dir().join(format!("store{number}")).display());
-        let host = format!("127.0.0.{}", number + 2);
-        let own = [
-            ("worker.dirs", dirs.as_str()),
-            ("worker.hostname", host.as_str()),
-            ("worker.bind.host", "0.0.0.0"),
-        ];
-        cluster.add_worker(&own);
-    }
+    (0..workers).for_each(|_| add_worker(&mut cluster));
     cluster.wait_for_workers();
     for name in namespaces {
         let store = cluster.dir().join(name);
@@ -38,6 +31,18 @@ fn cluster(workers: usize, namespaces: &[&str]) -> Cluster {
         cluster.ok(&["ns", "create", name, &format!("file://{}", store.display())]);
     }
     cluster
+}
+
+fn add_worker(cluster: &mut Cluster) {
+    let number = cluster.workers.len();
+    let dirs = format!("SSD:{}:40MB", cluster.dir().join(format!("store{number}")).display());
+    let host = format!("127.0.0.{}", number + 2);
+    let own = [
+        ("worker.dirs", dirs.as_str()),
+        ("worker.hostname", host.as_str()),
+        ("worker.bind.host", "0.0.0.0"),
+    ];
+    cluster.add_worker(&own);
 }
 
 fn read_all(cluster: &Cluster, name: &str) {
@@ -113,6 +118,31 @@ fn a_quota_holds_over_all_workers_and_leaves_others_alone() {
     assert_eq!(stat(&cluster, "sand")["cacheQuotaBytes"], 0);
     assert_eq!(cached(&cluster, "sand"), 0);
     waits_for(&cluster, "gold", "gold is counted again", |mib| mib == 20);
+}
+
+#[test]
+fn what_a_namespace_at_its_quota_has_stays_until_it_has_moved_to_a_newcomer() {
+    let mut cluster = cluster(2, &["sand"]);
+    limit(&cluster, "sand", &["--cacheQuota", "16MB"]);
+    // Says what does not fit.
+    cluster.fails(&["load", "/sand"]);
+    let sum = |cluster: &Cluster, name| -> u64 {
+        cluster.workers[..2].iter().map(|worker| worker.counter(name)).sum()
+    };
+    let before = sum(&cluster, "goosefs_worker_evicted_blocks");
+    add_worker(&mut cluster);
+    eventually("the newcomer knows what it may take", || {
+        cluster.workers[2].log_text().contains("learnt what mounts may take").then_some(())
+    });
+    eventually("blocks are on their way", || {
+        (sum(&cluster, "goosefs_worker_moved_bytes") > MIB as u64).then_some(())
+    });
+    assert_eq!(sum(&cluster, "goosefs_worker_evicted_blocks"), before, "some went too early");
+    waits_for(&cluster, "sand", "the quota holds again", |mib| {
+        cluster.master.log_text().contains("state=\"ACTIVE\"") && mib <= 16
+    });
+    read_all(&cluster, "sand");
+    waits_for(&cluster, "sand", "the quota holds", |mib| mib <= 16);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! holds: a block that it owns goes to the owner of the new ring, unless that one has it. Those asked
 //! for lately go first. Further copies do not move: who wants a number of them has it kept by
 //! `goosefs fs setReplication`. Nothing is removed here: the copies that stay behind serve those who
-//! still ask for them, and are evicted in time like anything that nobody asks for.
+//! still ask for them, and are evicted in time like anything that nobody asks for; or first of all,
+//! where their namespace has more here than it may.
 //!
 //! Blocks that are nowhere else are another matter. They leave only a worker that drains; they are
 //! sent to one that does not hold them, the master is told, and only then is the copy here removed.
@@ -220,6 +221,7 @@ impl Inner {
         let workers: HashMap<WorkerId, WorkerInfo> =
             new.iter().map(|worker| (worker.id, worker.clone())).collect();
         let (store, own) = (self.store.clone(), current.sender.worker);
+        store.forget_elsewhere();
         let planned =
             blocking(move || Ok(plan(&store, own, &Ring::new(old), &Ring::new(new)))).await;
         let Ok(moves) = planned else { return };
@@ -296,10 +298,12 @@ impl Inner {
         };
         if !block.is_unpersisted() {
             let held = held?;
-            let Some(first) = workers.get(&one.to[0]).filter(|_| !held) else {
-                return Ok(Moved::Needless);
-            };
-            return self.push(sender, first, &block).await.map(|()| Moved::Sent);
+            let Some(first) = workers.get(&one.to[0]) else { return Ok(Moved::Needless) };
+            if !held {
+                self.push(sender, first, &block).await?;
+            }
+            self.store.is_elsewhere(block.id());
+            return Ok(if held { Moved::Needless } else { Moved::Sent });
         }
         // Known to be here, so that whoever loses track of the copies finds this one.
         if !self.tell_moved(block.id(), sender.worker, 0).await? {

@@ -10,7 +10,7 @@
 use super::BlockStore;
 use super::block::Block;
 use super::dir::Dir;
-use super::evict::{From, Next};
+use super::evict::{From, Next, is_in_use};
 use crate::core::error::{Result, resource_exhausted};
 use crate::core::eviction::Owner;
 use crate::core::model::{BlockId, ByteSize, MountId, Priority};
@@ -98,6 +98,8 @@ pub(super) struct Accounts {
     bounded: RwLock<Arc<[Arc<Account>]>>,
     names: RwLock<HashMap<MountId, String>>,
     unknown: Mutex<HashSet<BlockId>>,
+    /// Blocks that the workers have they belong to now: the first to go of a mount that has too much.
+    elsewhere: Mutex<HashSet<BlockId>>,
 }
 
 impl Default for Accounts {
@@ -107,6 +109,7 @@ impl Default for Accounts {
             bounded: RwLock::new(Arc::new([])),
             names: RwLock::default(),
             unknown: Mutex::default(),
+            elsewhere: Mutex::default(),
         }
     }
 }
@@ -277,11 +280,40 @@ impl BlockStore {
         }
     }
 
-    /// Drops blocks of mounts that have more than they may.
+    /// Notes that a block is at the worker that it belongs to as well.
+    pub fn is_elsewhere(&self, id: BlockId) {
+        self.accounts.elsewhere.lock().insert(id);
+    }
+
+    /// Forgets what is elsewhere: blocks are about to belong to others.
+    pub fn forget_elsewhere(&self) {
+        *self.accounts.elsewhere.lock() = HashSet::new();
+    }
+
+    /// Drops blocks of mounts that have more than they may: what is elsewhere before what is not.
     pub(super) fn trim(&self) {
         for mount in self.accounts.over() {
             let account = self.accounts.of(mount);
+            self.drop_elsewhere(&account);
             self.evict_of(&account, account.excess(0), None, None);
+        }
+    }
+
+    fn drop_elsewhere(&self, account: &Account) {
+        let noted: Vec<BlockId> = self.accounts.elsewhere.lock().iter().copied().collect();
+        for id in noted {
+            if account.excess(0) == 0 {
+                return;
+            }
+            let Some(block) = self.peek(id) else {
+                self.accounts.elsewhere.lock().remove(&id);
+                continue;
+            };
+            let stays = block.is_unpersisted() || self.pins.read().contains(id.file());
+            if block.mount() == account.mount && !stays && !is_in_use(&block) {
+                self.accounts.elsewhere.lock().remove(&id);
+                self.drop_victim(&block);
+            }
         }
     }
 

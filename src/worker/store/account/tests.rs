@@ -57,6 +57,30 @@ fn a_mount_at_its_quota_makes_room_among_its_own_blocks_only() {
 }
 
 #[test]
+fn what_has_moved_to_another_worker_goes_before_what_has_not() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store(temp.path(), &[("SSD", "a", 100_000)]);
+    store.allow(&[allow(SAND, Some(20_000), Priority::Normal)]);
+    (1..=10).for_each(|id| drop(cache(&store, SAND, id, 2000).unwrap()));
+    cache(&store, GOLD, 11, 2000).unwrap();
+    // The hottest moved first.
+    (6..=11).for_each(|id| {
+        store.get(BlockId(id), 0).unwrap();
+        store.is_elsewhere(BlockId(id));
+    });
+    store.tend();
+    assert_eq!(has(&store, 1..=11).len(), 11, "none goes without need");
+    store.allow(&[allow(SAND, Some(12_000), Priority::Normal)]);
+    store.tend();
+    assert_eq!(has(&store, 1..=5), [1, 2, 3, 4, 5]);
+    assert_eq!((has(&store, 6..=10).len(), has(&store, [11])), (1, vec![11]));
+    store.forget_elsewhere();
+    store.allow(&[allow(SAND, Some(2000), Priority::Normal)]);
+    store.tend();
+    assert_eq!(used(&store, SAND), 2000);
+}
+
+#[test]
 fn a_quota_of_nothing_keeps_nothing_and_drops_what_is_there() {
     let temp = tempfile::tempdir().unwrap();
     let store = store(temp.path(), &[("SSD", "a", 100_000)]);

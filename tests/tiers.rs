@@ -294,6 +294,50 @@ fn a_damaged_page_is_found_filled_again_and_counted() {
 }
 
 #[test]
+fn a_damaged_copy_of_what_waits_to_be_persisted_is_put_right_from_another() {
+    // Found by a reader, and by the scrub.
+    for (scrub, least) in [("0", 1), ("100MB", 2)] {
+        let mut cluster = Cluster::setup()
+            .workers(0)
+            .set("master.persistence.initial.interval", "1h")
+            .set("user.file.writetype.default", "ASYNC_THROUGH")
+            .set("user.short.circuit.enabled", "false")
+            .set("worker.page.size", "256KB")
+            .set("worker.scrub.interval", "1s")
+            .set("worker.scrub.bandwidth", scrub)
+            .start();
+        let stores = [2, 3].map(|host| (host, cluster.dir().join(format!("store{host}"))));
+        for (host, store) in &stores {
+            let host = format!("127.0.0.{host}");
+            // A worker with less room takes nothing that waits to be persisted.
+            let dirs = format!("SSD:{}:400MB", store.display());
+            let own = [("worker.hostname", host.as_str()), ("worker.dirs", dirs.as_str())];
+            cluster.add_worker(&[&own[..], &[("worker.bind.host", "0.0.0.0")]].concat());
+        }
+        cluster.wait_for_workers();
+        std::fs::write(cluster.dir().join("new"), bytes(MIB, 9)).unwrap();
+        cluster.ok(&["fs", "copyFromLocal", "new", "/waiting"]);
+        let copies = stores.map(|(_, store)| {
+            eventually("there are two copies", || block_files(&store.join("written")).pop())
+        });
+        for (copy, at) in copies.iter().zip([300_000, 600_000]) {
+            let file = std::fs::File::options().write(true).open(copy).unwrap();
+            file.write_all_at(b"damaged", at).unwrap();
+        }
+        if least == 1 {
+            let read = cluster.run(&["fs", "cat", "/waiting"]);
+            assert!(read.stdout == bytes(MIB, 9), "{}", texts(&read).1);
+        }
+        let counter = |name| cluster.workers.iter().map(|w| w.counter(name)).sum::<u64>();
+        eventually("it is put right and counted", || {
+            (counter("goosefs_worker_repaired_pages") >= least).then_some(())
+        });
+        let good = copies.iter().filter(|copy| std::fs::read(copy).unwrap() == bytes(MIB, 9));
+        assert!(good.count() as u64 >= least);
+    }
+}
+
+#[test]
 fn a_worker_killed_while_blocks_move_has_each_of_them_once() {
     let temp = tempfile::tempdir().unwrap();
     let (mem, ssd) = (temp.path().join("mem"), temp.path().join("ssd"));

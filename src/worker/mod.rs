@@ -19,6 +19,7 @@ mod frame;
 mod heartbeat;
 mod identity;
 mod memory;
+mod mend;
 mod metrics;
 mod migrate;
 mod mounts;
@@ -49,6 +50,7 @@ use fill::{Filler, run_blocking};
 use heartbeat::{Heartbeat, Obedient};
 use identity::Identity;
 use memory::Memory;
+use mend::Mender;
 use metrics::Counts;
 use migrate::Migrator;
 use mounts::Mounts;
@@ -178,7 +180,9 @@ impl Parts {
             intake: Arc::default(),
             memory: memory.clone(),
         };
-        let reads = Reads { memory, store, filler, mounts: mounts.clone(), counts, buffers };
+        let mender = Mender::new(mounts.clone(), peers.clone());
+        let reads =
+            Reads { memory, store, filler, mounts: mounts.clone(), mender, counts, buffers };
         Ok(Parts {
             reads,
             writes,

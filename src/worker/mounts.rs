@@ -9,7 +9,7 @@ use crate::core::error::{
     Context, Error, ErrorKind, Result, failed_precondition, invalid_argument, unavailable,
 };
 use crate::core::model::limits::of_connector;
-use crate::core::model::{BlockId, FileId, MountId};
+use crate::core::model::{BlockId, FileId, MountId, WorkerId};
 use crate::core::proto::dataserver::OpenUfsBlockOptions;
 use crate::core::proto::grpc::file::file_system_master_worker_service_client::FileSystemMasterWorkerServiceClient;
 use crate::core::proto::grpc::file::{FileInfo, GetFileInfoPRequest, GetUfsInfoPRequest, UfsInfo};
@@ -208,6 +208,18 @@ impl Mounts {
         };
         let answer = self.ask(ask).await?;
         answer.file_info.ok_or_else(|| unavailable("the master's answer has no file"))
+    }
+
+    /// The workers that hold a block of a file that is not persisted yet, by what the master knows.
+    ///
+    /// # Errors
+    /// Why the master cannot tell.
+    pub async fn locations(&self, id: BlockId) -> Result<Vec<WorkerId>> {
+        let infos = self.file_info(id.file()).await?.file_block_infos;
+        let blocks = infos.into_iter().filter_map(|info| info.block_info);
+        let block = blocks.into_iter().find(|block| block.block_id() == id.0);
+        let locations = block.map(|block| block.locations).unwrap_or_default();
+        Ok(locations.iter().map(|location| location.worker_id()).collect())
     }
 
     async fn mount(&self, id: MountId, ufs_path: &str) -> Result<Mount> {

@@ -121,6 +121,13 @@ impl Peers {
         self.others(rings.now.owners(block, COPIES, |_| false).into_iter())
     }
 
+    /// Where these workers are, as far as they are live and others.
+    pub fn addresses(&self, ids: &[WorkerId]) -> Vec<WorkerAddress> {
+        let rings = self.rings.read();
+        let live = ids.iter().filter_map(|id| rings.live.get(id));
+        live.filter(|address| address.to_string() != self.own.to_string()).cloned().collect()
+    }
+
     fn others<'a>(&self, workers: impl Iterator<Item = &'a WorkerInfo>) -> Vec<WorkerAddress> {
         let mut others: Vec<WorkerAddress> = Vec::new();
         let mut failed = self.failed.lock();

@@ -8,6 +8,7 @@
 use super::fill::{Filler, run_blocking};
 use super::frame::{Buffers, prefix};
 use super::memory::Memory;
+use super::mend::Mender;
 use super::metrics::Counts;
 use super::mounts::{Mounts, Wanted};
 use super::store::{Block, BlockStore, Damage, is_full};
@@ -39,6 +40,8 @@ pub struct Reads {
     pub filler: Filler,
     /// The under stores.
     pub mounts: Arc<Mounts>,
+    /// What has good bytes for the only copies here.
+    pub mender: Mender,
     /// What is counted.
     pub counts: Counts,
     /// Where frames are read into.
@@ -197,7 +200,7 @@ impl Reads {
     /// Forgets those bytes of a block that are not what they were, so that they are filled again.
     ///
     /// # Errors
-    /// `error` itself when the block is the only copy, or when it is not about its bytes.
+    /// `error` itself when no other worker has a copy of what is not in the under store, or when it is not about its bytes.
     pub async fn damaged(&self, block: Arc<Block>, error: Error) -> Result<()> {
         // One that has just been evicted has no file any more, and that is no damage.
         if block.is_removed() {
@@ -217,13 +220,27 @@ impl Reads {
             }
             Damage::OnlyCopy => {
                 self.counts.bad_pages.inc();
-                tracing::error!(%error, block = %block.id(), "the only copy of a block is damaged");
-                return Err(error);
+                return self.mend(&block, error).await;
             }
             Damage::None if block.is_removed() => {}
             Damage::None => return Err(error),
         }
         Ok(())
+    }
+
+    /// Makes a block that is not in the under store good again, from another worker.
+    async fn mend(&self, block: &Arc<Block>, error: Error) -> Result<()> {
+        match self.mender.mend(block).await {
+            Ok(pages) => {
+                self.counts.repaired_pages.inc_by(pages);
+                tracing::warn!(%error, pages, "bad pages; another worker had good ones");
+                Ok(())
+            }
+            Err(why) => {
+                tracing::error!(%error, %why, block = %block.id(), "the only copy of a block is damaged");
+                Err(error)
+            }
+        }
     }
 
     /// Sends the rest of `read`, wherever it is to be had from.

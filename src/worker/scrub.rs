@@ -2,12 +2,14 @@
 //!
 //! A disk forgets silently, and what nobody reads nobody notices. Blocks are read one after another,
 //! at a bounded rate; a page that does not match its checksum is forgotten and filled again from the
-//! under store, while the rest of its block stays. The only copy of a block is never touched: that it
-//! is bad is said loudly, each time round.
+//! under store, while the rest of its block stays. What is not in the under store yet is put right from
+//! another worker that holds it; where there is none, that it is bad is said loudly, each time round.
 
 use super::fill::{Filler, run_blocking};
+use super::mend::Mender;
 use super::metrics::Counts;
 use super::mounts::Mounts;
+use super::read::Reads;
 use super::store::{Block, BlockStore, Damage};
 use crate::core::config;
 use crate::core::error::Result;
@@ -28,6 +30,8 @@ pub struct Scrubber {
     pub filler: Filler,
     /// Where they are to be had.
     pub mounts: Arc<Mounts>,
+    /// What has good pages of what is not there yet.
+    pub mender: Mender,
     /// What is counted.
     pub counts: Counts,
     bandwidth: u64,
@@ -36,15 +40,11 @@ pub struct Scrubber {
 
 impl Scrubber {
     /// Scrubs as the settings say; none where they say not to.
-    pub fn new(
-        config: &config::Worker,
-        store: Arc<BlockStore>,
-        filler: Filler,
-        mounts: Arc<Mounts>,
-        counts: Counts,
-    ) -> Option<Scrubber> {
+    pub fn new(config: &config::Worker, reads: &Reads) -> Option<Scrubber> {
+        let Reads { store, filler, mounts, mender, counts, .. } = reads.clone();
         let (bandwidth, interval) = (config.scrub_bandwidth.0, config.scrub_interval);
-        (bandwidth > 0).then_some(Scrubber { store, filler, mounts, counts, bandwidth, interval })
+        let scrubber = Scrubber { store, filler, mounts, mender, counts, bandwidth, interval };
+        (bandwidth > 0).then_some(scrubber)
     }
 
     /// Goes round and round, each time over all there is.
@@ -73,7 +73,15 @@ impl Scrubber {
         self.counts.scrub_bad_pages.inc_by(bad);
         self.counts.bad_pages.inc_by(bad);
         if only_copy {
-            tracing::error!(block = %id, pages = bad, "the only copy of a block is damaged; write its file again");
+            match self.mender.mend(&block).await {
+                Ok(pages) => {
+                    self.counts.repaired_pages.inc_by(pages);
+                    tracing::warn!(block = %id, pages, "bad pages were copied from another worker");
+                }
+                Err(error) => {
+                    tracing::error!(block = %id, pages = bad, %error, "the only copy of a block is damaged; write its file again");
+                }
+            }
             return Ok(());
         }
         drop(block);

@@ -6,7 +6,6 @@ use super::fill::run_blocking;
 use super::scrub::Scrubber;
 use crate::core::config;
 use crate::core::runtime::{Duties, Group};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the directories are looked at, when nobody says that it is time.
@@ -35,10 +34,7 @@ pub fn start(config: &config::Worker, parts: &Parts, group: &Group) {
         let store = probed.clone();
         async move { run_blocking(move || store.check_dirs()).await }
     });
-    let reads = &parts.reads;
-    let (store, filler) = (Arc::clone(&reads.store), reads.filler.clone());
-    let counts = reads.counts.clone();
-    if let Some(scrubber) = Scrubber::new(config, store, filler, reads.mounts.clone(), counts) {
+    if let Some(scrubber) = Scrubber::new(config, &parts.reads) {
         group.spawn_until_stop("scrub", scrubber.run());
     }
 }

@@ -21,7 +21,7 @@ pub enum Damage {
     Lost(usize),
     /// The whole block is forgotten.
     Dropped,
-    /// It is the only copy: it stays as it is.
+    /// It is not in the under store: it stays as it is.
     OnlyCopy,
     /// Nothing: the error is not about its bytes.
     None,

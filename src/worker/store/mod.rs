@@ -23,6 +23,7 @@ mod health;
 mod heat;
 pub mod layout;
 mod lease;
+mod mend;
 mod pins;
 mod recover;
 mod space;

@@ -304,6 +304,9 @@ _goosefs() {
             goosefs__subcmd__fsadmin__subcmd__migrate,pause)
                 cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__pause"
                 ;;
+            goosefs__subcmd__fsadmin__subcmd__migrate,resume)
+                cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__start"
+                ;;
             goosefs__subcmd__fsadmin__subcmd__migrate,start)
                 cmd="goosefs__subcmd__fsadmin__subcmd__migrate__subcmd__start"
                 ;;
@@ -2597,7 +2600,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fsadmin__subcmd__migrate)
-            opts="-o -D -h -V --output --config --help --version start pause cancel status"
+            opts="-o -D -h -V --output --config --help --version start resume pause cancel status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

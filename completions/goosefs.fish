@@ -490,7 +490,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s R -l recursive -d 'Directories with all that is below'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -l action -d 'What happens at the end: free or delete' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -l action -d 'What happens at the end: free (from the cache, also what is pinned, once its store has it) or delete (everywhere)' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -834,6 +834,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "start" -d 'Begin now, or go on after a pause'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "resume" -d 'Begin now, or go on after a pause'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "pause" -d 'Hold the migration under way'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "cancel" -d 'End the migration under way; what has moved has moved'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "status" -d 'Show how far it is'

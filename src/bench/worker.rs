@@ -2,7 +2,7 @@
 
 use super::{ROUNDS, Row, Scratch, alternate, floor};
 use crate::client::BlockStream;
-use crate::core::error::{Context, Result, internal};
+use crate::core::error::{Context, ErrorKind, Result, internal};
 use crate::core::model::FileId;
 use crate::core::proto::grpc::block::block_worker_client::BlockWorkerClient;
 use crate::core::proto::grpc::block::{
@@ -13,12 +13,14 @@ use bytes::Bytes;
 use futures::stream;
 use std::io::Write;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes in the block that is read.
 const BLOCK: usize = 256 << 20;
 /// Bytes in one message, the official clients' default.
 const CHUNK: usize = 1 << 20;
+/// How long a worker may take until it takes blocks.
+const READY: Duration = Duration::from_secs(10);
 
 /// One block read by one stream over gRPC, against the same bytes by sendfile → recv.
 ///
@@ -32,7 +34,7 @@ pub async fn read(base: &Path) -> Result<Row> {
     let channel = connect(&address, &Credentials::of(&config)).await?;
     let worker = BlockWorkerClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE);
     let block = FileId::from_container(1 << 30).block(0).0;
-    write_block(worker, block).await?;
+    write_first(&worker, block).await?;
     // On tmpfs, as the worker's own directory is.
     let mut file = tempfile::tempfile_in("/dev/shm").context("making the floor's file")?;
     for _ in 0..BLOCK / CHUNK {
@@ -69,6 +71,7 @@ pub async fn write(base: &Path) -> Result<Row> {
     let worker = BlockWorkerClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     // The same block again and again: what was written before makes way.
     let block = FileId::from_container(1 << 30).block(0).0;
+    write_first(&worker, block).await?;
     let before = scratch.cpu("worker")?;
     let rounds = alternate(
         ROUNDS,
@@ -88,6 +91,19 @@ pub async fn write(base: &Path) -> Result<Row> {
     let cpu = (scratch.cpu("worker")? - before).as_secs_f64() / gigabytes;
     let row = Row::new("W3 block write, one stream", "MB/s", "recv → write, tmpfs", &rounds, false);
     Ok(row.note(format!("{cpu:.2} s of worker CPU per GB; client and worker share the cores")))
+}
+
+/// Writes a block as soon as the worker takes any: first its master has to know it.
+async fn write_first(worker: &BlockWorkerClient<Channel>, block: i64) -> Result<()> {
+    let deadline = Instant::now() + READY;
+    loop {
+        match write_block(worker.clone(), block).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable && Instant::now() < deadline => {
+                tokio::time::sleep(READY / 200).await;
+            }
+            written => return written,
+        }
+    }
 }
 
 async fn write_block(mut worker: BlockWorkerClient<Channel>, block: i64) -> Result<()> {

@@ -19,7 +19,8 @@ Examples:
   goosefs fs setTtl /tmp/run-17 1day
   goosefs fs setTtl --action delete /tmp/run-17 36h")]
 pub struct SetTtl {
-    /// What happens at the end: free or delete
+    /// What happens at the end: free (from the cache, also what is pinned, once its store has it) or
+    /// delete (everywhere)
     #[arg(long, value_name = "ACTION", default_value = "free")]
     action: TtlAction,
     /// Paths to expire

@@ -25,7 +25,7 @@ pub struct Migrate {
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Verb {
     /// Begin now, or go on after a pause
-    #[command(alias = "resume")]
+    #[command(visible_alias = "resume")]
     Start,
     /// Hold the migration under way
     Pause,

@@ -105,7 +105,7 @@ pub fn content(number: usize, range: Range<u64>) -> Bytes {
 }
 
 fn pattern(number: usize, at: u64) -> u64 {
-    ((number as u64) << 32 | at / BLOCK).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    (((number as u64) << 32) | (at / BLOCK)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// The name of an object in its folder.

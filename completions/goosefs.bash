@@ -103,6 +103,9 @@ _goosefs() {
             goosefs__subcmd__bench,start)
                 cmd="goosefs__subcmd__bench__subcmd__start"
                 ;;
+            goosefs__subcmd__bench,tiers)
+                cmd="goosefs__subcmd__bench__subcmd__tiers"
+                ;;
             goosefs__subcmd__bench,ufs)
                 cmd="goosefs__subcmd__bench__subcmd__ufs"
                 ;;
@@ -420,7 +423,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__bench)
-            opts="-D -h -V --config --help --version cp elastic evict load metadata scale ufs worker start fuse empty-fuse echo-server"
+            opts="-D -h -V --config --help --version cp elastic evict load metadata scale tiers ufs worker start fuse empty-fuse echo-server"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -760,6 +763,40 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__bench__subcmd__start)
+            opts="-o -D -h -V --dir --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__bench__subcmd__tiers)
             opts="-o -D -h -V --dir --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

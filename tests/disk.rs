@@ -51,6 +51,16 @@ fn a_worker_on_a_full_disk_reads_through_and_refuses_in_words() {
     assert!(start.elapsed() < SOON, "{:?}", start.elapsed());
     cluster.ok(&["fs", "copyFromLocal", "old", "/through"]);
     assert!(std::fs::read(cluster.root_ufs().join("through")).unwrap() == old);
+    // Into the cache if there is room, else through it.
+    cluster.ok(&[
+        "-Duser.file.writetype.default=TRY_CACHE",
+        "fs",
+        "copyFromLocal",
+        "old",
+        "/tried",
+    ]);
+    assert!(std::fs::read(cluster.root_ufs().join("tried")).unwrap() == old);
+    assert!(cat(&cluster, "/tried") == old);
 
     disk.clear();
     cluster.ok(&[KEPT, "fs", "copyFromLocal", "old", "/accepted"]);

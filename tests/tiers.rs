@@ -371,3 +371,29 @@ fn a_worker_killed_while_blocks_move_has_each_of_them_once() {
         (used == files as u64 * MIB as u64 && files == 20).then_some(())
     });
 }
+
+#[test]
+fn a_worker_killed_while_it_evicts_counts_what_it_has() {
+    let temp = tempfile::tempdir().unwrap();
+    let ssd = temp.path().join("ssd");
+    let mut cluster = cluster_on(&[("SSD", ssd.as_path(), "12MB")], &[]);
+    put_files(&cluster, "data", 36);
+    for _ in 0..3 {
+        let paths: Vec<String> = (0..36).map(|index| format!("/data/{index}")).collect();
+        let words = ["fs", "cat"].into_iter().chain(paths.iter().map(String::as_str));
+        let mut command = cluster.command(&words.collect::<Vec<_>>());
+        let reader = std::thread::spawn(move || command.output().unwrap());
+        eventually("it evicts", || (metric(&cluster, "evicted_blocks") > 4.0).then_some(()));
+        cluster.workers[0].kill();
+        cluster.workers[0].start();
+        cluster.wait_for_workers();
+        // It waits for the worker, or says that there was none.
+        reader.join().unwrap();
+    }
+    cat(&cluster, "data", 0..36);
+    eventually("no byte is there that is not counted", || {
+        let lengths =
+            block_files(&ssd).iter().map(|file| file.metadata().unwrap().len()).sum::<u64>();
+        (tiers(&cluster)[0].0 == lengths && lengths <= 12 << 20).then_some(())
+    });
+}

@@ -20,6 +20,7 @@ pub mod objects;
 pub mod report;
 pub mod scale;
 pub mod start;
+pub mod tiers;
 pub mod tree;
 pub mod ufs;
 pub mod worker;

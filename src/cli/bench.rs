@@ -3,8 +3,8 @@
 use super::print::{Format, Output};
 use super::{block_on, key_value};
 use crate::bench::{
-    Report, cp, elastic, empty_fuse, evict, floor, fuse, load, metadata, scale, start, tree, ufs,
-    worker,
+    Report, cp, elastic, empty_fuse, evict, floor, fuse, load, metadata, scale, start, tiers, tree,
+    ufs, worker,
 };
 use crate::core::error::{Result, internal};
 use crate::core::model::ByteSize;
@@ -158,6 +158,8 @@ enum Workload {
     Metadata(Options),
     /// A master with very many files: memory, restart, checkpoints, renames
     Scale(ScaleOptions),
+    /// What a worker keeps of more than its memory holds, and what a scan costs it
+    Tiers(Options),
     /// Cold reads through a worker, against the store itself
     Ufs(UfsOptions),
     /// A block read and written over gRPC, against sendfile and recv
@@ -192,6 +194,11 @@ impl Bench {
                 let dir = options.dir.clone();
                 let work = async move { ufs::cold(&dir, &what).await };
                 print(&Report { rows: on_runtime(work)? }, options.format.output);
+            }
+            Workload::Tiers(options) => {
+                let dir = options.dir.clone();
+                let rows = on_runtime(async move { tiers::run(&dir).await })?;
+                print(&Report { rows }, options.format.output);
             }
             Workload::Metadata(options) => {
                 let mut report = Report::default();

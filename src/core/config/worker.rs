@@ -38,7 +38,7 @@ settings! {
         /// Share in use of a directory where eviction starts.
         watermark_high: Share = "goosefs.worker.watermark.high", "95%";
         /// Share in use of a directory where eviction stops.
-        watermark_low: Share = "goosefs.worker.watermark.low", "80%";
+        watermark_low: Share = "goosefs.worker.watermark.low", "90%";
         /// Which blocks go first: S3FIFO, which one large scan does not flush, LRU or LFU.
         eviction_policy: EvictionPolicy = "goosefs.worker.eviction.policy", "S3FIFO";
         /// Reads of a block of a lower tier within goosefs.worker.promote.window that move it up a tier; 0 moves none.

@@ -188,7 +188,8 @@ fn the_only_copy_is_kept_whatever_became_of_it() {
 #[test]
 fn the_coldest_cached_blocks_make_room_and_unpersisted_ones_never() {
     let temp = tempfile::tempdir().unwrap();
-    let config = config(temp.path(), &[("MEM", "a", 10_000)]);
+    let mut config = config(temp.path(), &[("MEM", "a", 10_000)]);
+    config.watermark_low = crate::core::config::Share(0.8);
     let store = BlockStore::open(&config, &Metrics::default()).unwrap();
     for id in 1..=8 {
         fill(&store, id, &data(1000, 1));

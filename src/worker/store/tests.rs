@@ -10,6 +10,8 @@ const PAGE: usize = 1000;
 pub(super) fn config(root: &Path, dirs: &[(&str, &str, u64)]) -> config::Worker {
     let mut worker = config::Config::with(&[]).unwrap().worker;
     worker.page_size = ByteSize(PAGE as u64);
+    // Far below the high one, for blocks of which ten fill a directory.
+    worker.watermark_low = config::Share(0.8);
     let dir = |&(medium, name, quota): &(&str, &str, u64)| StoreDir {
         medium: medium.into(),
         path: root.join(name),
@@ -188,8 +190,7 @@ fn the_only_copy_is_kept_whatever_became_of_it() {
 #[test]
 fn the_coldest_cached_blocks_make_room_and_unpersisted_ones_never() {
     let temp = tempfile::tempdir().unwrap();
-    let mut config = config(temp.path(), &[("MEM", "a", 10_000)]);
-    config.watermark_low = crate::core::config::Share(0.8);
+    let config = config(temp.path(), &[("MEM", "a", 10_000)]);
     let store = BlockStore::open(&config, &Metrics::default()).unwrap();
     for id in 1..=8 {
         fill(&store, id, &data(1000, 1));

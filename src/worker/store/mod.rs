@@ -6,8 +6,8 @@
 //! removed, never truncated, so readers go on with what they have open.
 //!
 //! Directories of one medium are a tier, the faster ones first. What leaves a tier moves to the next
-//! where that can take it, and what is hot moves up ([`tier`]); which goes first [`evict`] asks
-//! [`crate::core::eviction`]. A directory whose disk fails is taken out of service ([`health`]) and
+//! where that can take it, and what is hot moves up (`tier`); which goes first `evict` asks
+//! [`crate::core::eviction`]. A directory whose disk fails is taken out of service (`health`) and
 //! the others go on.
 //!
 //! Most calls wait for a disk: their documentation says so, and they belong off the runtime's

@@ -461,10 +461,7 @@ impl FileSystem {
             let found = chunk.iter().map(|entry| self.found(directory, &entry.name, entry));
             let mut load = SyncLoad {
                 directory: directory.id,
-                scope: match (&after, &to) {
-                    (None, None) => SyncScope::All,
-                    (after, to) => SyncScope::Range(after.clone().unwrap_or_default(), to.clone()),
-                },
+                scope: SyncScope::between(after.as_ref(), to.as_ref()),
                 found: found.collect(),
                 listed_ms,
                 loaded: false,

@@ -82,10 +82,7 @@ impl FileSystem {
             let found = chunk.iter().map(|e| self.found(&directory.status, &e.name, e));
             let listing = SyncLoad {
                 directory: directory.status.id,
-                scope: match (&after, &to) {
-                    (None, None) => SyncScope::All,
-                    (after, to) => SyncScope::Range(after.clone().unwrap_or_default(), to.clone()),
-                },
+                scope: SyncScope::between(after.as_ref(), to.as_ref()),
                 found: found.collect(),
                 listed_ms,
                 loaded: last && !loaded,

@@ -159,6 +159,11 @@ impl<'a> Packer<'a> {
     }
 }
 
+/// Bytes of these blocks.
+fn length(blocks: &[v1::LoadBlock]) -> u64 {
+    blocks.iter().map(|block| block.length as u64).sum()
+}
+
 /// What a load has brought to each worker, so that it does not drive out of the cache what it has
 /// just brought in.
 #[derive(Default)]
@@ -174,7 +179,6 @@ struct Fit {
 impl Fit {
     /// Takes a file in if all of it fits beside what the load has brought; else says why not.
     fn take(&mut self, run: &Run, shares: &Share) -> Result<(), String> {
-        let length = |blocks: &[v1::LoadBlock]| blocks.iter().map(|b| b.length as u64).sum::<u64>();
         for (id, blocks) in shares {
             let before = self.brought.get(id).copied().unwrap_or_default();
             // One that says nothing of its capacity finds out by itself.
@@ -202,7 +206,6 @@ impl Fit {
         let mounts = run.files().mounts();
         let Some(mount) = mounts.by_id(first.mount_id) else { return Ok(()) };
         let Some(quota) = Limits::known(&mount.properties).cache_quota else { return Ok(()) };
-        let length = |blocks: &[v1::LoadBlock]| blocks.iter().map(|b| b.length as u64).sum::<u64>();
         for (id, blocks) in shares {
             let before = self.of_mount.get(&(*id, mount.id)).copied().unwrap_or_default();
             let room = (quota.0 as f64 * run.workers().cache_share_of(*id)) as u64;

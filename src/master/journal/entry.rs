@@ -420,6 +420,16 @@ pub enum SyncScope {
     Found,
 }
 
+impl SyncScope {
+    /// Of a listing that is told in parts, the part after one name and up to another.
+    pub fn between(after: Option<&String>, to: Option<&String>) -> Self {
+        match (after, to) {
+            (None, None) => SyncScope::All,
+            (after, to) => SyncScope::Range(after.cloned().unwrap_or_default(), to.cloned()),
+        }
+    }
+}
+
 /// See [`Change::BeginStage`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BeginStage {

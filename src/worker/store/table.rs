@@ -3,6 +3,7 @@
 
 use super::BlockStore;
 use super::block::Block;
+use crate::core::eviction::{Orders, Owner};
 use crate::core::model::BlockId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,23 +38,22 @@ impl BlockStore {
 
     /// Puts a block that may be evicted into the order in which they go, with what it holds.
     pub(super) fn list(&self, block: &Arc<Block>) {
-        let blocks = self.blocks.read();
-        let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
-        if current && !block.is_unpersisted() {
-            let (dir, owner) = block.dir_and_owner();
-            dir.order.lock().insert(key(block.id()), block.bytes_held(), owner);
-        }
+        self.put_in_order(block, Orders::insert);
     }
 
     /// Puts a block into the order of its mount as one that has proved itself, if it may go at all:
     /// whoever is loaded by name, or comes from another worker, is no passer-by and does not go before
     /// what nobody has asked for in long.
     pub fn keep(&self, block: &Arc<Block>) {
+        self.put_in_order(block, Orders::keep);
+    }
+
+    fn put_in_order(&self, block: &Arc<Block>, put: fn(&mut Orders, u64, u64, Owner)) {
         let blocks = self.blocks.read();
         let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
         if current && !block.is_unpersisted() {
             let (dir, owner) = block.dir_and_owner();
-            dir.order.lock().keep(key(block.id()), block.bytes_held(), owner);
+            put(&mut dir.order.lock(), key(block.id()), block.bytes_held(), owner);
         }
     }
 
@@ -107,10 +107,7 @@ impl BlockStore {
             }
             _ => {
                 let block = self.insert(block);
-                if !block.is_unpersisted() {
-                    let (dir, owner) = block.dir_and_owner();
-                    dir.order.lock().keep(key(block.id()), block.bytes_held(), owner);
-                }
+                self.keep(&block);
             }
         }
     }

@@ -64,7 +64,7 @@ use std::time::Duration;
 use store::BlockStore;
 use tasks::Tasks;
 use tokio::net::TcpListener;
-use write::Writes;
+use write::{Intake, Writes};
 
 /// How often the worker looks whether it is time to ask which files still exist.
 const CHECK_FILES: Duration = Duration::from_secs(10);
@@ -165,6 +165,7 @@ impl Parts {
             .clone()
             .map(|(master, own)| Arc::new(Peers::new(master, Credentials::of(config), own)));
         let ufs_rate = Rate::new(config.worker.ufs_bandwidth.0);
+        let intake = Arc::new(Intake::new(master.is_some()));
         let master = master.map(|(master, _)| master);
         let mounts = Arc::new(Mounts::new(config, master, ufs_rate.clone()));
         let concurrency = config.worker.fill_concurrency;
@@ -177,7 +178,7 @@ impl Parts {
             store: store.clone(),
             mounts: mounts.clone(),
             counts: counts.clone(),
-            intake: Arc::default(),
+            intake,
             memory: memory.clone(),
         };
         let mender = Mender::new(mounts.clone(), peers.clone());
@@ -247,8 +248,6 @@ fn report(
 ) -> Result<Arc<Heartbeat>> {
     let store = parts.reads.store.clone();
     let peers = parts.peers.clone().ok_or_else(|| internal("a worker without a master"))?;
-    // Until the master says how this worker stands.
-    parts.writes.intake.close(true);
     let rate = Rate::new(config.worker.migration_bandwidth.0);
     let counts = parts.reads.counts.clone();
     let (master, streams) = (Primary::new(config), parts.streams.clone());

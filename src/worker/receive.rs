@@ -55,7 +55,7 @@ async fn take(
         return Err(invalid_argument(format!("{id} with {length} bytes is no block")));
     }
     // One on its way out would be the only one to have it.
-    let _entered = command.unpersisted().then(|| intake.enter()).transpose()?;
+    let _entered = if command.unpersisted() { Some(intake.enter().await?) } else { None };
     let counts = |block: &Block| {
         let kept = block.is_unpersisted() || !command.unpersisted();
         block.is_whole() && block.length() == length && kept

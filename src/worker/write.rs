@@ -19,9 +19,9 @@ use crate::core::proto::grpc::block::{
 use crate::ufs::{Attributes, UfsWriter};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
 
@@ -50,17 +50,35 @@ pub struct Writes {
     pub memory: Memory,
 }
 
+/// How long a write waits for the master to say how a worker that has just started stands.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
 /// Whether a worker takes blocks that clients write.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Intake {
-    closed: AtomicBool,
+    stands: watch::Sender<Stand>,
     open_writes: AtomicU32,
 }
 
+/// How a worker stands with those who write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// Its master has not said yet.
+    Unknown,
+    Open,
+    Closed,
+}
+
 impl Intake {
+    /// Takes blocks at once; with `told_first`, only once [`Intake::close`] has said so.
+    pub fn new(told_first: bool) -> Self {
+        let stand = if told_first { Stand::Unknown } else { Stand::Open };
+        Intake { stands: watch::Sender::new(stand), open_writes: AtomicU32::default() }
+    }
+
     /// Takes no more, or again: a worker on its way out would be the only one to have them.
     pub fn close(&self, closed: bool) {
-        self.closed.store(closed, Ordering::SeqCst);
+        self.stands.send_replace(if closed { Stand::Closed } else { Stand::Open });
     }
 
     /// Blocks on their way in.
@@ -68,20 +86,27 @@ impl Intake {
         self.open_writes.load(Ordering::SeqCst)
     }
 
-    /// A block's way in, counted until it is dropped.
+    /// A block's way in, counted until it is dropped. Waits a while for a worker that has just
+    /// started to be told how it stands: in a small cluster there may be no other to turn to.
     ///
     /// # Errors
     /// `Unavailable` when none are taken.
-    pub fn enter(self: &Arc<Self>) -> Result<Entered> {
+    pub async fn enter(self: &Arc<Self>) -> Result<Entered> {
+        let mut stands = self.stands.subscribe();
+        let told = stands.wait_for(|stand| *stand != Stand::Unknown);
+        tokio::time::timeout(TOLD_WITHIN, told).await.ok();
         let entered = Entered(self.clone());
         // Counted first: whoever closes and then counts misses nobody.
         self.open_writes.fetch_add(1, Ordering::SeqCst);
-        if self.closed.load(Ordering::SeqCst) {
-            let text = "this worker takes no blocks now: it is leaving, or its master has not answered \
-                        yet; write to another";
-            return Err(unavailable(text));
-        }
-        Ok(entered)
+        let text = match *self.stands.borrow() {
+            Stand::Open => return Ok(entered),
+            Stand::Closed => "this worker takes no more blocks, it is leaving; write to another",
+            Stand::Unknown => {
+                "this worker takes no blocks yet: no master has answered it since it started; write \
+                 to another, or see the worker's log"
+            }
+        };
+        Err(unavailable(text))
     }
 }
 
@@ -115,7 +140,9 @@ impl Writes {
         };
         // Whoever writes a block to its under store too must not wait here for itself.
         let _entered = match command.r#type() {
-            RequestType::GoosefsBlock => Some((self.intake.enter()?, self.memory.writer().await?)),
+            RequestType::GoosefsBlock => {
+                Some((self.intake.enter().await?, self.memory.writer().await?))
+            }
             _ => None,
         };
         let mut sink = self.open(&command).await?;

@@ -1,12 +1,15 @@
 //! Atomic loads: readers see the one version of a directory or the other.
 
 use super::{submit, wait_for};
+use crate::cluster::Masters;
 use crate::cluster::{Cluster, eventually};
 use goosefs::client::{FileSystem, ListOptions, OpenOptions};
+use goosefs::core::config::Config;
 use goosefs::core::model::FsPath;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,18 +23,26 @@ type Version = BTreeMap<String, u64>;
 
 /// The first version, in the under store and in the cache.
 fn first(cluster: &Cluster) {
-    let dir = cluster.root_ufs().join("data");
+    put_first(&cluster.root_ufs());
+    cluster.ok(&["load", "/data"]);
+}
+
+fn put_first(store: &Path) {
+    let dir = store.join("data");
     fs::create_dir_all(dir.join("sub")).unwrap();
     for i in 0..FILES {
         fs::write(dir.join(format!("f{i:04}")), vec![1; OLD]).unwrap();
     }
     fs::write(dir.join("sub/same"), vec![3; 500]).unwrap();
-    cluster.ok(&["load", "/data"]);
 }
 
 /// The second one, in the under store alone: every file is another, one is gone, a directory is new.
 fn second(cluster: &Cluster) {
-    let dir = cluster.root_ufs().join("data");
+    put_second(&cluster.root_ufs());
+}
+
+fn put_second(store: &Path) {
+    let dir = store.join("data");
     for i in 1..FILES {
         fs::write(dir.join(format!("f{i:04}")), vec![2; NEW]).unwrap();
     }
@@ -83,8 +94,7 @@ fn nothing_is_left_over(cluster: &Cluster) {
 }
 
 /// Lists and reads all the time until it is told to stop; how often each version was seen.
-fn watch(cluster: &Cluster, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<(usize, usize)> {
-    let config = cluster.config();
+fn watch(config: Config, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<(usize, usize)> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
@@ -128,7 +138,7 @@ fn readers_see_the_new_version_only_when_it_is_whole() {
     let id = submit(&cluster, &["load", "--atomic", "/data", "--bandwidth", "100KB"]);
     wait_for(&cluster, &id, |job| job["filesDone"].as_i64() > Some(3));
     let stop = Arc::new(AtomicBool::new(false));
-    let watching = watch(&cluster, stop.clone());
+    let watching = watch(cluster.config(), stop.clone());
     assert_eq!(listed(&cluster, true), old(), "who asks for what is there now is shown it later");
     let error = cluster.fails(&["fs", "ls", "/data/new"]);
     assert!(error.contains("does not exist"), "{error}");
@@ -204,7 +214,7 @@ fn a_killed_master_goes_on_with_an_atomic_load_and_shows_no_mixture() {
     let id = submit(&cluster, &["load", "--atomic", "/data", "--bandwidth", "100KB"]);
     wait_for(&cluster, &id, |job| job["filesDone"].as_i64() > Some(5));
     let stop = Arc::new(AtomicBool::new(false));
-    let watching = watch(&cluster, stop.clone());
+    let watching = watch(cluster.config(), stop.clone());
     cluster.master.kill();
     cluster.master.start();
     cluster.wait_for_workers();
@@ -220,4 +230,43 @@ fn a_killed_master_goes_on_with_an_atomic_load_and_shows_no_mixture() {
     // A worker that came back before the other has loaded for both: copies, not left-overs.
     cluster.ok(&["fs", "free", "/data"]);
     eventually("nothing to be held", || (held(&cluster) == 0).then_some(()));
+}
+
+#[test]
+fn another_primary_ends_an_atomic_load_and_knows_every_limit() {
+    let mut masters = Masters::start(3, &[]);
+    masters.add_worker();
+    put_first(&masters.root_ufs());
+    masters.ok(&["load", "/data"]);
+    let sand = masters.dir().join("sand");
+    fs::create_dir(&sand).unwrap();
+    masters.ok(&["ns", "create", "sand", &format!("file://{}", sand.display())]);
+    masters.ok(&["ns", "setLimits", "sand", "--cacheQuota", "8MB", "--cachePriority", "HIGH"]);
+    put_second(&masters.root_ufs());
+    let load = ["load", "--atomic", "/data", "--bandwidth", "100KB", "--detach", "-o", "json"];
+    let told: Value = serde_json::from_str(&masters.ok(&load)).unwrap();
+    let id = told[0]["id"].to_string();
+    // Between two primaries nobody answers.
+    let job = |masters: &Masters| -> Option<Value> {
+        let (_, job, _) = masters.run(&["job", "-o", "json", "stat", &id]);
+        serde_json::from_str(&job).ok()
+    };
+    eventually("the load to be on its way", || {
+        job(&masters).filter(|job| job["filesDone"].as_i64() > Some(5))
+    });
+    let stop = Arc::new(AtomicBool::new(false));
+    let watching = watch(masters.config(), stop.clone());
+    let primary = masters.wait_for_primary();
+    masters.nodes[primary].kill();
+    let done = eventually("the load to end", || {
+        job(&masters).filter(|job| job["endedMs"].as_i64() > Some(0))
+    });
+    assert_eq!(done["state"], "DONE", "{done}");
+    assert!(masters.ok(&["fs", "du", "-s", "/data"]).contains("(100%)"));
+    assert!(masters.ok(&["fs", "ls", "/data/new"]).contains("deep"));
+    let limits: Value =
+        serde_json::from_str(&masters.ok(&["ns", "-o", "json", "stat", "sand"])).unwrap();
+    assert_eq!(limits[0]["cacheQuotaBytes"], 8 << 20, "{limits}");
+    stop.store(true, Ordering::Relaxed);
+    watching.join().unwrap();
 }

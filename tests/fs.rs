@@ -193,12 +193,18 @@ fn an_expired_file_goes_from_its_store_and_what_took_its_place_there_stays() {
     for name in ["old", "replaced"] {
         fs::write(cluster.root_ufs().join(name), "as it was").unwrap();
     }
-    cluster.ok(&["fs", "setTtl", "--action", "delete", "/replaced", "1s"]);
+    // Long enough for it to be replaced before, on a busy machine too.
+    cluster.ok(&["fs", "setTtl", "--action", "delete", "/replaced", "5s"]);
     fs::write(cluster.root_ufs().join("replaced"), "something newer").unwrap();
-    // It runs out after the other one.
     cluster.ok(&["fs", "setTtl", "--action", "delete", "/old", "1s"]);
     eventually("the old one is deleted", || {
         (!cluster.root_ufs().join("old").exists()).then_some(())
+    });
+    eventually("the time of the replaced one to run out", || {
+        let log = cluster.master.log_text();
+        log.lines()
+            .any(|l| l.contains("its TTL has run out, and") && l.contains("/replaced"))
+            .then_some(())
     });
     assert_eq!(fs::read(cluster.root_ufs().join("replaced")).unwrap(), b"something newer");
     assert_eq!(cluster.ok(&["fs", "cat", "/replaced"]), "something newer");

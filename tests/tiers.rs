@@ -397,3 +397,40 @@ fn a_worker_killed_while_it_evicts_counts_what_it_has() {
         (tiers(&cluster)[0].0 == lengths && lengths <= 12 << 20).then_some(())
     });
 }
+
+#[test]
+fn what_a_worker_is_asked_for_is_recorded_and_replayed() {
+    let mut cluster =
+        Cluster::setup().workers(0).set("user.short.circuit.enabled", "false").start();
+    let trace = cluster.dir().join("accesses");
+    let file = trace.to_str().unwrap();
+    cluster.add_worker(&[("worker.trace.file", file)]);
+    cluster.wait_for_workers();
+    let data = bytes(MIB, 1);
+    (0..3).for_each(|i| std::fs::write(cluster.root_ufs().join(format!("{i}")), &data).unwrap());
+    ["/0", "/1", "/2"].iter().for_each(|path| drop(cluster.ok(&["fs", "checksum", path])));
+    let lines = || -> Vec<String> {
+        let text = std::fs::read_to_string(&trace).unwrap();
+        text.lines().skip(1).map(str::to_string).collect()
+    };
+    // Reads that follow each other at once are one pass.
+    eventually("the first file is recorded four times", || {
+        cluster.ok(&["fs", "checksum", "/0"]);
+        let lines = lines();
+        let first = lines.first()?;
+        (lines.iter().filter(|line| *line == first).count() >= 4).then_some(())
+    });
+    cluster.workers[0].stop();
+    let lines = lines();
+    let told = cluster.ok(&["bench", "evict", "--trace", file, "-o", "json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told[0]["accesses"].as_u64(), Some(lines.len() as u64), "{told} {lines:?}");
+    assert_eq!(told[0]["footprint_bytes"], 3 * MIB, "{lines:?}");
+    assert_eq!(told[0]["capacity_bytes"], 1 << 30, "as the worker has it");
+    let hits = (lines.len() - 3) as f64 / lines.len() as f64;
+    assert_eq!(told[0]["policies"][0]["hit_ratio"], hits);
+    // And on a cache that holds one of them.
+    let told = cluster.ok(&["bench", "evict", "--trace", file, "--capacity", "1MB", "-o", "json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert!(told[0]["policies"][0]["hit_ratio"].as_f64() < Some(hits), "{told}");
+}

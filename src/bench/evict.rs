@@ -123,8 +123,9 @@ fn shifting(zipf: &Zipf, accesses: usize, random: &mut StdRng) -> Vec<u64> {
     zipf.take(accesses, random).into_iter().enumerate().map(move_on).collect()
 }
 
-/// A recorded trace: a line `id size` for each access. The cache holds `capacity` bytes, or a tenth
-/// of what is asked for.
+/// A recorded trace: a line `id size` for each access. The cache holds `capacity` bytes, or what the
+/// worker that recorded it holds, or else a tenth of what is asked for; of a sample of all blocks, it
+/// holds that share of it.
 ///
 /// # Errors
 /// Why the file cannot be read, and which line is wrong.
@@ -132,9 +133,13 @@ pub fn recorded(path: &Path, capacity: Option<u64>) -> Result<Trace> {
     let reading = || format!("reading {}", path.display());
     let file = std::fs::File::open(path).with_context(reading)?;
     let mut accesses = Vec::new();
+    let (mut share, mut recorded) = (1.0, None);
     for (number, line) in std::io::BufReader::new(file).lines().enumerate() {
         let line = line.with_context(reading)?;
         if line.trim().is_empty() || line.starts_with('#') {
+            let told = |name| line.split_whitespace().find_map(|word| word.strip_prefix(name));
+            share = told("share=").and_then(|text| text.parse().ok()).unwrap_or(share);
+            recorded = told("capacity=").and_then(|text| text.parse().ok()).or(recorded);
             continue;
         }
         let mut words = line.split_whitespace().map(str::parse::<u64>);
@@ -147,7 +152,8 @@ pub fn recorded(path: &Path, capacity: Option<u64>) -> Result<Trace> {
         }
     }
     let mut trace = Trace { name: path.display().to_string(), capacity: 0, accesses, scan: None };
-    trace.capacity = capacity.unwrap_or(trace.footprint() / 10);
+    let held = capacity.or(recorded).map(|bytes: u64| (bytes as f64 * share) as u64);
+    trace.capacity = held.unwrap_or_else(|| trace.footprint() / 10);
     Ok(trace)
 }
 
@@ -346,6 +352,10 @@ mod tests {
         let trace = recorded(&path, None).unwrap();
         assert_eq!((trace.accesses.len(), trace.footprint(), trace.capacity), (3, 30, 3));
         assert_eq!(recorded(&path, Some(30)).unwrap().compare().optimum, 1.0 / 3.0);
+        // Half of the blocks meet half of the cache.
+        std::fs::write(&path, "# share=0.5 capacity=60\n1 10\n").unwrap();
+        assert_eq!(recorded(&path, None).unwrap().capacity, 30);
+        assert_eq!(recorded(&path, Some(100)).unwrap().capacity, 50);
         std::fs::write(&path, "1 10\n2 x\n").unwrap();
         assert!(recorded(&path, None).unwrap_err().to_string().contains("trace:2"));
     }

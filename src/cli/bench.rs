@@ -74,16 +74,21 @@ pub struct ScaleOptions {
 }
 
 /// What eviction policies keep, against a clairvoyant
+///
+/// Without --trace they meet accesses that are made up. To see what they would do with yours, have a
+/// worker record them: set goosefs.worker.trace.file, and goosefs.worker.trace.share where it is busy,
+/// see goosefs.yaml(5). The policy of a worker is goosefs.worker.eviction.policy.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   goosefs bench evict                               Made-up traces
-  goosefs bench evict --trace reads --capacity 1TB  One that was recorded: a line \"id size\" an access")]
+  goosefs bench evict --trace /var/tmp/reads        What a worker recorded, on a cache of its size
+  goosefs bench evict --trace reads --capacity 1TB  The same on another")]
 pub struct EvictOptions {
-    /// A recorded trace: a line "id size" for each access
+    /// A recorded trace: a line "id size" for each access, as goosefs.worker.trace.file has it
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// What the cache holds [default: a tenth of what the trace asks for]
+    /// What the cache holds [default: what the recording worker does, or a tenth of what is asked for]
     #[arg(long, value_name = "SIZE", requires = "trace")]
     capacity: Option<ByteSize>,
     /// Accesses of a made-up trace
@@ -146,21 +151,15 @@ pub struct LoadOptions {
 
 #[derive(Debug, Subcommand)]
 enum Workload {
-    /// Copy a tree from a slow archive: cold, loaded, and warm
     Cp(CpOptions),
-    /// Three workers become five, and then two, under a steady load of random reads
     Elastic(ElasticOptions),
-    /// What eviction policies keep, against a clairvoyant
     Evict(EvictOptions),
-    /// Very many small objects brought into the cache, against rclone
     Load(LoadOptions),
     /// Stat against a gRPC echo, durable creates against fdatasync
     Metadata(Options),
-    /// A master with very many files: memory, restart, checkpoints, renames
     Scale(ScaleOptions),
     /// What a worker keeps of more than its memory holds, and what a scan costs it
     Tiers(Options),
-    /// Cold reads through a worker, against the store itself
     Ufs(UfsOptions),
     /// A block read and written over gRPC, against sendfile and recv
     Worker(Options),
@@ -170,10 +169,14 @@ enum Workload {
     Fuse(Options),
     /// A file system that does nothing; the floor of `fuse`, in a process of its own
     #[command(hide = true)]
-    EmptyFuse { dir: PathBuf },
+    EmptyFuse {
+        dir: PathBuf,
+    },
     /// Echo calls for ever; the floor of `metadata`, in a process of its own
     #[command(hide = true)]
-    EchoServer { port: u16 },
+    EchoServer {
+        port: u16,
+    },
 }
 
 impl Bench {

@@ -113,7 +113,13 @@ pub async fn run(
     duties.stop(Duration::from_secs(2)).await;
     parts.streams.stop(Duration::from_secs(2)).await;
     let store = parts.reads.store.clone();
-    run_blocking(move || store.save_partial()).await?;
+    let saving = move || {
+        store.save_partial();
+        store.flush_trace()
+    };
+    if let Err(error) = run_blocking(saving).await? {
+        tracing::warn!(%error, "the last accesses are not recorded");
+    }
     served
 }
 

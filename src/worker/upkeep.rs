@@ -1,5 +1,5 @@
 //! What keeps the block store in order while nobody waits for it: directories are lowered to their
-//! low watermark and hot blocks moved up, disks are probed, and everything is read once in a while.
+//! low watermark and hot blocks moved up, disks are probed, everything is read once in a while, and accesses are recorded if that is asked for.
 
 use super::Parts;
 use super::fill::run_blocking;
@@ -14,6 +14,8 @@ const TEND: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often the disks are probed.
 const PROBE: Duration = Duration::from_secs(2);
+/// How often recorded accesses are written.
+const RECORD: Duration = Duration::from_secs(1);
 
 /// Starts all of that.
 pub fn start(config: &config::Worker, parts: &Parts, group: &Group) {
@@ -34,6 +36,13 @@ pub fn start(config: &config::Worker, parts: &Parts, group: &Group) {
         let store = probed.clone();
         async move { run_blocking(move || store.check_dirs()).await }
     });
+    if parts.reads.store.is_traced() {
+        let traced = parts.reads.store.clone();
+        duties.start(group, "record accesses", RECORD, move || {
+            let store = traced.clone();
+            async move { run_blocking(move || store.flush_trace()).await? }
+        });
+    }
     if let Some(scrubber) = Scrubber::new(config, &parts.reads) {
         group.spawn_until_stop("scrub", scrubber.run());
     }

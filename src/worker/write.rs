@@ -369,7 +369,9 @@ impl BlockSink {
                 None => store.write(id, size)?,
             };
             writing.append(&pieces)?;
-            writing.commit().map(|_| ())
+            let block = writing.commit()?;
+            store.note_access(block.id(), block.length());
+            Ok(())
         })
         .await?
     }

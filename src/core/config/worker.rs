@@ -41,6 +41,15 @@ settings! {
         watermark_low: Share = "goosefs.worker.watermark.low", "90%";
         /// Which blocks go first: S3FIFO, which one large scan does not flush, LRU or LFU.
         eviction_policy: EvictionPolicy = "goosefs.worker.eviction.policy", "S3FIFO";
+        /// File in which accesses to blocks are recorded, for `goosefs bench evict --trace`, which tells
+        /// what each eviction policy would have kept of them; empty to record none. A file that is
+        /// there is continued.
+        trace_file: PathBuf = "goosefs.worker.trace.file", "";
+        /// Share of the blocks whose accesses are recorded, chosen by their ids: a sample of 1% of the
+        /// blocks shows a policy what all of them would, on a cache of 1%.
+        trace_share: Share = "goosefs.worker.trace.share", "100%";
+        /// Bytes of the record; it ends there. An access takes some 25.
+        trace_size: ByteSize = "goosefs.worker.trace.size", "256MB";
         /// Reads of a block of a lower tier within goosefs.worker.promote.window that move it up a tier; 0 moves none.
         promote_reads: u32 = "goosefs.worker.promote.reads", "3";
         /// How long a read counts towards moving a block up.

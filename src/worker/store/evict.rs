@@ -65,6 +65,7 @@ impl BlockStore {
     /// Counts that somebody began to read a block.
     pub(super) fn accessed(&self, block: &Arc<Block>) {
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
+        self.note_access(block.id(), block.length());
         let (dir, owner) = block.dir_and_owner();
         dir.order.lock().access(key(block.id()), owner.mount);
         if dir.tier() > 0 {

@@ -32,6 +32,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod trace;
 mod writing;
 
 pub use account::Allowance;
@@ -62,6 +63,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use table::{key, unlist};
 use tier::Moves;
 use tokio::sync::Notify;
+use trace::Trace;
 
 /// How full the store is, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,6 +100,8 @@ pub struct BlockStore {
     /// Told when there is something to tend.
     untidy: Notify,
     evicted: Counter,
+    /// What is asked for, where that is to be recorded.
+    trace: Option<Trace>,
 }
 
 impl BlockStore {
@@ -110,7 +114,9 @@ impl BlockStore {
         layout::check(config)?;
         let dirs = open_dirs(config)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let capacity = dirs.iter().map(|dir| dir.quota()).sum();
         let store = BlockStore {
+            trace: Trace::open(config, capacity)?,
             dirs,
             blocks: RwLock::default(),
             page_size: config.page_size.0,
@@ -187,6 +193,26 @@ impl BlockStore {
     /// How many blocks there are, or parts of such.
     pub fn count(&self) -> usize {
         self.blocks.read().len()
+    }
+
+    /// Writes what was recorded of accesses. Waits for the disk.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn flush_trace(&self) -> Result<()> {
+        self.trace.as_ref().map_or(Ok(()), Trace::flush)
+    }
+
+    /// Whether accesses are recorded.
+    pub fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Notes that a block was asked for, or written, where that is recorded.
+    pub fn note_access(&self, id: BlockId, size: u64) {
+        if let Some(trace) = &self.trace {
+            trace.note(id, size);
+        }
     }
 
     /// The clusters that blocks here were of, as far as the directories say. Waits for the disks.
@@ -312,6 +338,10 @@ impl BlockStore {
         }
         block.heat.begin(self.moves.now_ms());
         block.heat.touch(self.ticks.fetch_add(1, Ordering::Relaxed));
+        // What another worker sends comes without a mount, and nobody here asked for it.
+        if mount != 0 {
+            self.note_access(id, length);
+        }
         Ok(self.blocks.write().entry(id).or_insert(block).clone())
     }
 

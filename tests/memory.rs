@@ -1,21 +1,27 @@
-//! A worker that may have little memory: readers and writers wait, and it lives.
+//! A worker that may have little memory: whoever needs some waits, and it lives.
 
 use crate::cluster::{Cluster, Node};
+use crate::ufs::s3::request;
+use crate::ufs::servers::moto;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long jobs of a worker that has to wait for itself may take.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A control group with a bound on memory; removed when dropped.
 struct Group(PathBuf);
 
 impl Group {
     /// None, said loudly, where this machine lets nobody make one.
-    fn new(bytes: u64) -> Option<Group> {
+    fn new(name: &str, bytes: u64) -> Option<Group> {
         let first = Path::new("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists();
         let (root, limit) = match first {
             true => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
             false => ("/sys/fs/cgroup", "memory.max"),
         };
-        let path = Path::new(root).join(format!("goosefs-test-{}", std::process::id()));
+        let path = Path::new(root).join(format!("goosefs-test-{name}-{}", std::process::id()));
         let made = fs::create_dir(&path)
             .and_then(|()| fs::write(path.join(limit), bytes.to_string()))
             .map(|()| Group(path.clone()));
@@ -37,20 +43,35 @@ impl Drop for Group {
     }
 }
 
+/// That the worker lives, bounded, and has taken no more than `kilobytes` at any time.
+fn assert_lives_within(worker: &Node, kilobytes: u64) {
+    assert!(worker.log_text().contains("memory is bounded"));
+    // The same process: nobody killed it meanwhile.
+    worker.signal("-0");
+    let status = fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
+    let taken: u64 = peak.trim_end_matches(" kB").parse().unwrap();
+    assert!(taken < kilobytes, "it took {peak} of memory at its peak");
+}
+
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length as u32).map(|i| (i ^ (i >> 13)) as u8).collect()
+}
+
 #[test]
 fn many_readers_and_writers_of_a_small_worker_wait_and_it_lives() {
     const FILE: usize = 48 << 20;
     /// The budget, and what a worker that does nothing takes: its code for the most part.
-    const MOST_KB: u64 = 192 << 10;
+    const MOST_KB: u64 = 208 << 10;
     // Room for the dirty pages of a disk that others keep busy, too: the kernel counts those, and an
     // old one kills rather than wait for them.
-    let Some(group) = Group::new(224 << 20) else { return };
+    let Some(group) = Group::new("streams", 240 << 20) else { return };
     let mut cluster =
         Cluster::setup().workers(0).set("user.short.circuit.enabled", "false").start();
-    cluster.add_worker(&[("worker.memory.budget", "64MB")]);
+    cluster.add_worker(&[("worker.memory.budget", "80MB")]);
     cluster.wait_for_workers();
     group.take(&cluster.workers[0]);
-    let data: Vec<u8> = (0..FILE as u32).map(|i| (i ^ (i >> 13)) as u8).collect();
+    let data = bytes(FILE);
     (0..3).for_each(|i| fs::write(cluster.root_ufs().join(format!("{i}")), &data).unwrap());
     let local = cluster.dir().join("local");
     fs::write(&local, &data[..8 << 20]).unwrap();
@@ -71,13 +92,61 @@ fn many_readers_and_writers_of_a_small_worker_wait_and_it_lives() {
         assert!(output.status.success(), "{i}: {error}{}", cluster.workers[0].log_text());
         assert!(i % 4 == 0 || output.stdout == data, "{i}: other bytes came");
     }
-    assert!(cluster.workers[0].log_text().contains("memory is bounded"));
-    // The same process: nobody killed it meanwhile.
-    cluster.workers[0].signal("-0");
-    let peak = fs::read_to_string(format!("/proc/{}/status", cluster.workers[0].pid())).unwrap();
-    let peak =
-        peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().to_string();
-    let kilobytes: u64 = peak.trim_end_matches(" kB").parse().unwrap();
-    assert!(kilobytes < MOST_KB, "it took {peak} of memory at its peak");
+    assert_lives_within(&cluster.workers[0], MOST_KB);
+    cluster.workers[0].kill();
+}
+
+#[test]
+fn a_small_worker_takes_blocks_in_persists_and_copies_to_a_store_in_parts() {
+    const FILE: usize = 24 << 20;
+    const FILES: usize = 6;
+    // Six uploads of three parts each would be 144 MiB at once.
+    const MOST_KB: u64 = 176 << 10;
+    let Some(server) = moto(false) else { return };
+    let Some(group) = Group::new("moves", 224 << 20) else { return };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let url = server.url();
+    runtime.block_on(request(reqwest::Method::PUT, format!("{url}/bucket")));
+    let mut cluster =
+        Cluster::setup().workers(0).set("user.short.circuit.enabled", "false").start();
+    cluster.add_worker(&[("worker.memory.budget", "48MB")]);
+    cluster.add_worker(&[]);
+    cluster.wait_for_workers();
+    group.take(&cluster.workers[0]);
+    let endpoint = format!("s3.endpoint={url}");
+    let keys = ["--option", "s3.access.key=AK", "--option", "s3.secret.key=SK"];
+    let mount = ["fs", "mount", "/s3", "s3://bucket/x", "--option", &endpoint];
+    cluster.ok(&[&mount[..], &keys[..]].concat());
+    let data = bytes(FILE);
+    fs::create_dir(cluster.root_ufs().join("data")).unwrap();
+    for i in 0..FILES {
+        fs::write(cluster.root_ufs().join(format!("data/{i}")), &data).unwrap();
+    }
+    cluster.ok(&["load", "/data"]);
+
+    // What the other holds moves here.
+    let leaves = format!("127.0.0.1:{}", cluster.workers[1].port);
+    let said = cluster.ok(&["fsadmin", "decommission", &leaves]);
+    assert!(said.contains("has drained"), "{said}");
+    cluster.workers[1].kill();
+
+    let local = cluster.root_ufs().join("data/0").display().to_string();
+    for i in 0..FILES {
+        let (write, to) = ("-Duser.file.writetype.default=ASYNC_THROUGH", format!("/s3/new/{i}"));
+        cluster.ok(&[write, "fs", "copyFromLocal", &local, &to]);
+    }
+    let mut copy = cluster.command(&["fs", "distributedCp", "--verify", "/data", "/s3/copy"]);
+    let copying = std::thread::spawn(move || crate::cluster::run_for(PATIENCE, &mut copy));
+    let persisted =
+        crate::cluster::run_for(PATIENCE, &mut cluster.command(&["fs", "persist", "/s3/new"]));
+    for done in [copying.join().unwrap(), persisted] {
+        let (out, error) = crate::cluster::texts(&done);
+        assert!(done.status.success(), "{out}{error}{}", cluster.workers[0].log_text());
+    }
+    let there = runtime.block_on(request(reqwest::Method::GET, format!("{url}/bucket")));
+    for i in 0..FILES {
+        assert!(there.contains(&format!("x/copy/{i}")) && there.contains(&format!("x/new/{i}")));
+    }
+    assert_lives_within(&cluster.workers[0], MOST_KB);
     cluster.workers[0].kill();
 }

@@ -33,10 +33,12 @@ pub struct Limits {
     pub deadline: Duration,
     /// Calls under way at once.
     pub concurrent: usize,
+    /// Parts of one object that are on their way at once.
+    pub parts: usize,
 }
 
 impl Limits {
-    /// The limits that properties set: `attempts`, `timeout`, `connections`.
+    /// The limits that properties set: `attempts`, `timeout`, `connections`, `parts`.
     ///
     /// # Errors
     /// `InvalidArgument` for a value that is no number or no duration.
@@ -54,6 +56,7 @@ impl Limits {
                 Some(text) => parse_duration(text).context("timeout")?,
             },
             concurrent: number(&["connections"], 128)? as usize,
+            parts: number(&["parts"], 4)? as usize,
         })
     }
 

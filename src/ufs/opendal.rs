@@ -51,6 +51,8 @@ struct Objects {
     once: Operator,
     /// Repeats each request.
     patient: Operator,
+    /// Parts of an object that are on their way at once.
+    parts: usize,
 }
 
 /// Makes an under store of an operator.
@@ -72,7 +74,7 @@ pub fn open(builder: impl Builder, about: About, limits: Limits) -> Result<Ufs> 
         .with_jitter()
         .with_max_times(limits.attempts.saturating_sub(1) as usize);
     let patient = once.clone().layer(retry);
-    Ok(limited(Arc::new(Objects { store, once, patient }), limits))
+    Ok(limited(Arc::new(Objects { store, once, patient, parts: limits.parts }), limits))
 }
 
 /// Splits `scheme://bucket/prefix` into bucket and prefix.
@@ -206,7 +208,8 @@ impl UnderFileSystem for Objects {
         if key.is_empty() {
             return Err(Error::new(ErrorKind::IsDirectory, "the address itself is a directory"));
         }
-        Ok(Box::new(writer::Writer::new(&self.patient, key, self.store.clone()).await?))
+        let store = self.store.clone();
+        Ok(Box::new(writer::Writer::new(&self.patient, key, store, self.parts).await?))
     }
 
     async fn create_dir(&self, path: &str, _attributes: &Attributes) -> Result<()> {

@@ -11,6 +11,7 @@
 //! sent to one that does not hold them, the master is told, and only then is the copy here removed.
 
 use super::heartbeat::patiently;
+use super::memory::Memory;
 use super::metrics::Counts;
 use super::peers::Peers;
 use super::store::{Block, BlockStore};
@@ -45,6 +46,14 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// How long a message may wait to be taken, and the end of a block to be confirmed.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Where blocks are sent from.
+pub struct Source {
+    /// The blocks.
+    pub store: Arc<BlockStore>,
+    /// What those on their way out may take.
+    pub memory: Memory,
+}
+
 /// Moves blocks as the master says.
 pub struct Migrator {
     inner: Arc<Inner>,
@@ -52,6 +61,7 @@ pub struct Migrator {
 
 struct Inner {
     store: Arc<BlockStore>,
+    memory: Memory,
     peers: Arc<Peers>,
     master: Primary,
     rate: Rate,
@@ -107,7 +117,7 @@ enum Moved {
 impl Migrator {
     /// Nothing to move. What is moved goes at `rate`, in `group`.
     pub fn new(
-        store: Arc<BlockStore>,
+        from: Source,
         peers: Arc<Peers>,
         master: Primary,
         rate: Rate,
@@ -115,7 +125,8 @@ impl Migrator {
         group: Group,
     ) -> Self {
         let inner = Inner {
-            store,
+            store: from.store,
+            memory: from.memory,
             peers,
             master,
             rate,
@@ -368,6 +379,7 @@ impl Inner {
 
     /// Copies a block to `worker`, which has it durably when this returns.
     async fn push(&self, sender: &Sender, worker: &WorkerInfo, block: &Arc<Block>) -> Result<()> {
+        let _turn = self.memory.pass().await;
         let channel = self.peers.channel(&worker.address).await?;
         let (messages, outbound) = tokio::sync::mpsc::channel(2);
         let mut client = BlockWorkerClient::new(channel);

@@ -52,7 +52,7 @@ use identity::Identity;
 use memory::Memory;
 use mend::Mender;
 use metrics::Counts;
-use migrate::Migrator;
+use migrate::{Migrator, Source};
 use mounts::Mounts;
 use peers::Peers;
 use persist::Persister;
@@ -104,10 +104,7 @@ pub async fn run(
     let sessions = Sessions::new(config.security.authentication != "NOSASL");
     let routes = service::routes(parts.service(), &sessions);
     let shutdown = leave(shutdown, heartbeat, worker.stop_drain);
-    let windows = match parts.reads.memory.is_bounded() {
-        true => Windows::SMALL,
-        false => Windows::default(),
-    };
+    let windows = windows(&parts.reads.memory);
     let served = server::serve_within(windows, listener, routes, worker.stop_grace, shutdown).await;
     parts.reads.store.stop();
     duties.stop(Duration::from_secs(2)).await;
@@ -167,15 +164,19 @@ impl Parts {
         let (identity, store) = opened.await??;
         let streams = Group::new("worker streams");
         let counts = Counts::new(&metrics);
-        let peers = master
-            .clone()
-            .map(|(master, own)| Arc::new(Peers::new(master, Credentials::of(config), own)));
+        let memory = Memory::new(config.worker.memory_budget.0, config.worker.page_size.0);
+        let credentials = credentials(config, &memory);
+        let peers =
+            master.clone().map(|(master, own)| Arc::new(Peers::new(master, credentials, own)));
         let ufs_rate = Rate::new(config.worker.ufs_bandwidth.0);
         let intake = Arc::new(Intake::new(master.is_some()));
         let master = master.map(|(master, _)| master);
-        let mounts = Arc::new(Mounts::new(config, master, ufs_rate.clone()));
+        let mut mounts = Mounts::new(config, master, ufs_rate.clone());
+        if memory.is_bounded() {
+            mounts = mounts.one_part_at_a_time();
+        }
+        let mounts = Arc::new(mounts);
         let concurrency = config.worker.fill_concurrency;
-        let memory = Memory::new(config.worker.memory_budget.0);
         let limits = fill::Limits { of_a_block: concurrency, in_all: memory.fills(fill::READS) };
         let (group, asked) = (streams.clone(), peers.clone());
         let filler = Filler::new(store.clone(), group, limits, asked, counts.clone());
@@ -209,6 +210,16 @@ impl Parts {
             group: self.streams.clone(),
         }
     }
+}
+
+/// What a connection may hold of what is on its way.
+fn windows(memory: &Memory) -> Windows {
+    if memory.is_bounded() { Windows::SMALL } else { Windows::default() }
+}
+
+/// How this worker speaks to others.
+fn credentials(config: &Config, memory: &Memory) -> Credentials {
+    Credentials { windows: windows(memory), ..Credentials::of(config) }
 }
 
 /// The socket that blocks are lent by, as an absolute path; none where none are.
@@ -257,7 +268,8 @@ fn report(
     let rate = Rate::new(config.worker.migration_bandwidth.0);
     let counts = parts.reads.counts.clone();
     let (master, streams) = (Primary::new(config), parts.streams.clone());
-    let migrator = Migrator::new(store.clone(), peers.clone(), master, rate, counts, streams);
+    let from = Source { store: store.clone(), memory: parts.reads.memory.clone() };
+    let migrator = Migrator::new(from, peers.clone(), master, rate, counts, streams);
     let heartbeat = Heartbeat::new(
         config,
         address,
@@ -297,7 +309,8 @@ fn take_tasks(
     let persister = Persister {
         store: parts.reads.store.clone(),
         mounts: parts.mounts.clone(),
-        credentials: Credentials::of(config),
+        credentials: credentials(config, &parts.reads.memory),
+        memory: parts.reads.memory.clone(),
         own,
     };
     let tasks = Tasks::new(

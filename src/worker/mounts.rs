@@ -59,6 +59,8 @@ pub struct Mounts {
     master: Option<Primary>,
     /// Settings under which the properties of a mount are laid.
     defaults: Properties,
+    /// What no mount's own properties change.
+    forced: Properties,
     mounts: Mutex<HashMap<MountId, Mount>>,
     /// At which the bytes of all stores together pass.
     rate: Rate,
@@ -84,9 +86,16 @@ impl Mounts {
             rates: Mutex::default(),
             master,
             defaults: config.ufs_properties(),
+            forced: Properties::new(),
             mounts: Mutex::default(),
             files: quick_cache::sync::Cache::new(FILES),
         }
+    }
+
+    /// Has connectors keep little of an object on its way in memory: one part at a time.
+    pub fn one_part_at_a_time(mut self) -> Self {
+        self.forced.insert("parts".into(), "1".into());
+        self
     }
 
     /// Adds a mount by hand.
@@ -300,6 +309,7 @@ impl Mounts {
     fn mount_of(&self, id: MountId, address: &str, properties: &Properties) -> Result<Mount> {
         let mut all = self.defaults.clone();
         all.extend(properties.clone());
+        all.extend(self.forced.clone());
         let ufs = ufs::open(address, &all).with_context(|| format!("opening {address}"))?;
         Ok(Mount {
             ufs: ufs::paced(ufs::paced(ufs, self.rate_of(id)), self.rate.clone()),

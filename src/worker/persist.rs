@@ -1,6 +1,7 @@
 //! Copies a file whose blocks exist only on workers to its under store.
 
 use super::fill::run_blocking;
+use super::memory::Memory;
 use super::mounts::Mounts;
 use super::store::BlockStore;
 use crate::core::error::{Context, Error, ErrorKind, Result, data_loss, unavailable};
@@ -28,6 +29,8 @@ pub struct Persister {
     pub mounts: Arc<Mounts>,
     /// How to say who we are to other workers.
     pub credentials: Credentials,
+    /// What files on their way may take.
+    pub memory: Memory,
     /// Where this worker is reached: not asked over the wire.
     pub own: WorkerAddress,
 }
@@ -39,6 +42,7 @@ impl Persister {
     /// `DataLoss` when no worker has a good copy of some block, else why the store did not take it.
     /// Nothing is visible there then.
     pub async fn persist(&self, task: &PersistTask) -> Result<UfsStatus> {
+        let _turn = self.memory.job_upload(task.length.max(0) as u64).await;
         let (ufs, path) = self.mounts.open(task.mount_id, &task.ufs_path).await?;
         let attributes = Attributes {
             owner: Some(task.owner.clone()).filter(|owner| !owner.is_empty()),

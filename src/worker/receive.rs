@@ -5,7 +5,7 @@
 //! was announced: a block that does not is not taken.
 
 use super::store::{Block, BlockStore};
-use super::write::Intake;
+use super::write::Writes;
 use crate::core::error::{Error, ErrorKind, Result, data_loss, invalid_argument, unavailable};
 use crate::core::model::BlockId;
 use crate::core::proto::grpc::block::migrate_block_request::Value;
@@ -24,11 +24,10 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// Takes one block in; what the sender is told.
 pub async fn receive(
-    store: &Arc<BlockStore>,
-    intake: &Arc<Intake>,
+    writes: &Writes,
     mut requests: Streaming<MigrateBlockRequest>,
 ) -> MigrateBlockResponse {
-    match take(store, intake, &mut requests).await {
+    match take(writes, &mut requests).await {
         Ok(()) => MigrateBlockResponse { success: Some(true), ..Default::default() },
         Err(error) => {
             tracing::debug!(%error, "a block that another worker sends is not taken");
@@ -41,11 +40,8 @@ pub async fn receive(
     }
 }
 
-async fn take(
-    store: &Arc<BlockStore>,
-    intake: &Arc<Intake>,
-    requests: &mut Streaming<MigrateBlockRequest>,
-) -> Result<()> {
+async fn take(writes: &Writes, requests: &mut Streaming<MigrateBlockRequest>) -> Result<()> {
+    let Writes { store, intake, memory, .. } = writes;
     let Some(Value::Command(command)) = next(requests).await? else {
         return Err(invalid_argument("a block that comes without saying which it is"));
     };
@@ -64,6 +60,7 @@ async fn take(
         return Ok(());
     }
     let pages = Pages::new(&command, length)?;
+    let _turn = memory.receipt(pages.size.min(length)).await?;
     if command.unpersisted() {
         take_only_copy(store, requests, id, pages).await
     } else {

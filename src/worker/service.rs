@@ -297,8 +297,6 @@ impl BlockWorker for Service {
         &self,
         request: Request<Streaming<MigrateBlockRequest>>,
     ) -> Answered<MigrateBlockResponse> {
-        Ok(Response::new(
-            receive(&self.reads.store, &self.writes.intake, request.into_inner()).await,
-        ))
+        Ok(Response::new(receive(&self.writes, request.into_inner()).await))
     }
 }

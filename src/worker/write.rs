@@ -4,7 +4,7 @@
 //! leaves nothing behind, neither a block nor an object.
 
 use super::fill::run_blocking;
-use super::memory::Memory;
+use super::memory::{Memory, Turn};
 use super::metrics::Counts;
 use super::mounts::Mounts;
 use super::store::{BlockStore, Writing};
@@ -28,6 +28,9 @@ use tonic::{Status, Streaming};
 /// Bytes gathered before they are written: a small block is written at once, a large one in steps
 /// of this size while the next ones arrive.
 const STEP: usize = 1 << 20;
+
+/// How long a block's writer keeps its turn while nothing comes.
+const IDLE: Duration = Duration::from_millis(500);
 
 /// How long the end of a stream is not believed, where believing it wrongly shows.
 const LINGER: Duration = Duration::from_millis(5);
@@ -138,15 +141,14 @@ impl Writes {
             Some(Value::Command(command)) => command,
             _ => return Err(invalid_argument("a write that does not begin with a command")),
         };
-        // Whoever writes a block to its under store too must not wait here for itself.
-        let _entered = match command.r#type() {
+        let (_entered, mut turn) = match command.r#type() {
             RequestType::GoosefsBlock => {
-                Some((self.intake.enter().await?, self.memory.writer().await?))
+                (Some(self.intake.enter().await?), self.memory.writer().await?)
             }
-            _ => None,
+            _ => (None, self.memory.upload().await?),
         };
         let mut sink = self.open(&command).await?;
-        let poured = match self.pour(&mut sink, requests, answers).await {
+        let poured = match self.pour(&mut sink, &mut turn, requests, answers).await {
             Ok(()) => believe(sink.linger(), answers).await,
             Err(error) => Err(error),
         };
@@ -194,13 +196,38 @@ impl Writes {
         }
     }
 
+    /// What comes next. A block for which nothing comes gives its turn back until something does: its
+    /// client may be waiting for another's.
+    async fn next(
+        &self,
+        sink: &mut Sink,
+        turn: &mut Turn,
+        requests: &mut Streaming<WriteRequest>,
+    ) -> Result<Option<WriteRequest>> {
+        let Sink::Block(block) = sink else { return Ok(requests.message().await?) };
+        if turn.is_none() {
+            return Ok(requests.message().await?);
+        }
+        if let Ok(request) = tokio::time::timeout(IDLE, requests.message()).await {
+            return Ok(request?);
+        }
+        block.rest().await?;
+        *turn = None;
+        let request = requests.message().await?;
+        if request.is_some() {
+            *turn = self.memory.writer().await?;
+        }
+        Ok(request)
+    }
+
     async fn pour(
         &self,
         sink: &mut Sink,
+        turn: &mut Turn,
         requests: &mut Streaming<WriteRequest>,
         answers: &Answers,
     ) -> Result<()> {
-        while let Some(request) = requests.message().await? {
+        while let Some(request) = self.next(sink, turn, requests).await? {
             match request.value {
                 Some(Value::Chunk(chunk)) => {
                     let data = chunk.data.unwrap_or_default();
@@ -348,6 +375,17 @@ impl BlockSink {
                 joined.map(Some)
             }
         }
+    }
+
+    /// Waits until nothing is in memory any more.
+    async fn rest(&mut self) -> Result<()> {
+        if self.size > 0 {
+            self.step().await?;
+        }
+        if let Some(writing) = self.idle().await? {
+            self.at_disk = AtDisk::Idle(writing);
+        }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<u64> {

@@ -31,9 +31,12 @@ settings! {
         /// Bytes a second between this worker and all under stores together, both ways; 0 for no bound.
         /// The cluster's own bound (`goosefs fsadmin ratelimit`) is divided among the workers.
         ufs_bandwidth: ByteSize = "goosefs.worker.ufs.bandwidth", "0";
-        /// Memory that data on its way through the worker may take: readers and writers wait for
-        /// their turn. 0 for half of what its control group may have, and no bound where that has no
-        /// limit. What lies in MEM directories is not in it.
+        /// Memory that data on its way through the worker may take: what is being read, written, filled,
+        /// moved to and from other workers, verified, persisted, copied by jobs and uploaded waits for
+        /// its turn. 40MB at least, 0 for half of what its control group may have, and no bound where
+        /// that has no limit. An object goes up one part at a time then, in place of four. Not in it are
+        /// the program itself, what it knows of each block (under 1 KB), what lies in MEM directories,
+        /// and larger parts of objects beyond 16GB.
         memory_budget: ByteSize = "goosefs.worker.memory.budget", "0";
         /// Share in use of a directory where eviction starts.
         watermark_high: Share = "goosefs.worker.watermark.high", "95%";
@@ -77,6 +80,12 @@ settings! {
         /// How long a worker that is told to stop waits for streams to end.
         stop_grace: Duration = "goosefs.worker.stop.grace", "5s";
     }
+}
+
+/// The least memory for data on its way through a worker: one of each kind of work at a time, where
+/// blocks have pages of `page` bytes.
+pub fn least_worker_memory(page: u64) -> u64 {
+    (35 << 20) + 5 * page
 }
 
 /// How much of a directory's disk blocks may use.

@@ -1,7 +1,8 @@
 //! The calling side: a connection that has said who it is.
 
+use super::FRAME_SIZE;
 use super::auth::CHANNEL_ID;
-use super::{CONNECTION_WINDOW, FRAME_SIZE, STREAM_WINDOW};
+use super::server::Windows;
 use crate::core::config::{Config, os_user};
 use crate::core::error::{Context, Error, ErrorKind, Result};
 use crate::core::proto::grpc::sasl::sasl_authentication_service_client::SaslAuthenticationServiceClient;
@@ -30,6 +31,8 @@ pub struct Credentials {
     pub connect_timeout: Duration,
     /// How long a call may take, until its response headers.
     pub rpc_timeout: Duration,
+    /// What is on its way to this side at most, and not taken yet.
+    pub windows: Windows,
 }
 
 impl Credentials {
@@ -44,6 +47,7 @@ impl Credentials {
             user: simple.then_some(name),
             connect_timeout: config.client.connect_timeout,
             rpc_timeout: config.client.rpc_timeout,
+            windows: Windows::default(),
         }
     }
 
@@ -105,8 +109,8 @@ fn endpoint(address: &str, credentials: &Credentials) -> Result<Endpoint> {
         .connect_timeout(credentials.connect_timeout)
         .timeout(credentials.rpc_timeout)
         .tcp_nodelay(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(credentials.windows.stream)
+        .initial_connection_window_size(credentials.windows.connection)
         .max_frame_size(FRAME_SIZE)
         .http2_keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE))

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::time::Instant;
 
 fn limits(attempts: u32) -> Limits {
-    Limits { attempts, deadline: Duration::from_secs(5), concurrent: 4 }
+    Limits { attempts, deadline: Duration::from_secs(5), concurrent: 4, parts: 4 }
 }
 
 fn unavailable() -> Error {

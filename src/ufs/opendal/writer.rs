@@ -9,8 +9,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Parts on their way at once.
-const PARTS_AT_ONCE: usize = 4;
 /// Bytes of the first parts.
 const PART: usize = 8 << 20;
 /// After so many parts they double: a store takes 10,000 of them, so the largest object has about
@@ -33,8 +31,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub async fn new(operator: &Operator, key: &str, store: Arc<Store>) -> Result<Writer> {
-        let inner = operator.writer_with(key).concurrent(PARTS_AT_ONCE).await;
+    /// Begins to write the object at `key`, that many parts at a time. In memory are those, the one
+    /// before them, which is held back until it is known whether it is the last, and the next.
+    pub async fn new(
+        operator: &Operator,
+        key: &str,
+        store: Arc<Store>,
+        parts_at_once: usize,
+    ) -> Result<Writer> {
+        let inner = operator.writer_with(key).concurrent(parts_at_once).await;
         Ok(Writer {
             inner: Some(inner.map_err(|e| store.error(e))?),
             operator: operator.clone(),

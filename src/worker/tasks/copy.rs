@@ -51,7 +51,9 @@ impl Tasks {
         pace: &Rate,
         landed: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<UfsStatus> {
-        let mounts = &self.inner.reads.mounts;
+        let reads = &self.inner.reads;
+        let _turn = reads.memory.job_upload(file.length.max(0) as u64).await;
+        let mounts = &reads.mounts;
         let source = match file.persisted {
             true => Some(mounts.open(file.mount_id, &file.ufs_path).await?),
             false => None,

@@ -51,6 +51,7 @@ impl Tasks {
             let id = FileId(file.file_id).block(index);
             let Some(block) = self.inner.reads.store.peek(id) else { continue };
             pace.take(block.length()).await;
+            let _turn = self.inner.reads.memory.pass().await;
             let verified = match self.verify_block(&block).await {
                 Ok(_) if against_store => {
                     self.compare(&block, file, index * block_size, pace).await

@@ -36,7 +36,7 @@ complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "mount" -d 'Mount on
 complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "fs" -d 'Work with files and directories of the tree'
 complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "ns" -d 'Work with namespaces: under stores under a name, with policies'
 complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "load" -d 'Load files into the cache, on all workers at once'
-complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "job" -d 'List, look at and cancel jobs'
+complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "job" -d 'List, look at, pause, resume, cancel and retry jobs'
 complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "fsadmin" -d 'Look after a cluster'
 complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "masterinfo" -d 'Say who is primary master, and who stands by'
 complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "format" -d 'Forget a master\'s journal and inode tree'
@@ -49,7 +49,7 @@ complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "version" -d 'Print 
 complete -c goosefs -n "__fish_goosefs_needs_command" -f -a "generate" -d 'Write man pages and completions'
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and not __fish_seen_subcommand_from start" -f -a "start" -d 'Run a master in the foreground, until SIGTERM or Ctrl-C'
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and __fish_seen_subcommand_from start" -l name -d 'Which of goosefs.masters this is; found out by host where it is not said' -r
@@ -59,7 +59,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand master; and __fish_seen_
 complete -c goosefs -n "__fish_goosefs_using_subcommand master; and __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and not __fish_seen_subcommand_from start" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and not __fish_seen_subcommand_from start" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and not __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and not __fish_seen_subcommand_from start" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and not __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and not __fish_seen_subcommand_from start" -f -a "start" -d 'Store and serve blocks, in the foreground, until it is told to stop'
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and __fish_seen_subcommand_from start" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -71,8 +71,8 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_see
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "mount" -d 'Mount a directory of the tree, and return once it can be used'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "umount" -d 'Unmount it, also when the process behind it is dead'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "unmount" -d 'Unmount it, also when the process behind it is dead'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "umount" -d 'Unmount a mounted directory, also when the process behind it is dead'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "unmount" -d 'Unmount a mounted directory, also when the process behind it is dead'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from mount" -s o -d 'Mount options, separated by commas' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from mount" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from mount" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
@@ -92,7 +92,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_se
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -f -a "start" -d 'Run them until this process is told to stop'
+complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -f -a "start" -d 'Run master, worker and mounted directory until this process is told to stop'
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and __fish_seen_subcommand_from start" -l mount -d 'Directory of this host to mount the tree on' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and __fish_seen_subcommand_from start" -s o -d 'Mount options, as for `goosefs fuse mount`' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and __fish_seen_subcommand_from start" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
@@ -105,13 +105,13 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand mount" -l config -d 'Con
 complete -c goosefs -n "__fish_goosefs_using_subcommand mount" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand mount" -s f -l foreground -d 'Stay, and log to standard error'
 complete -c goosefs -n "__fish_goosefs_using_subcommand mount" -l announce -d 'Say on standard output when the directory can be used'
-complete -c goosefs -n "__fish_goosefs_using_subcommand mount" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand mount" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand mount" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "cat" -d 'Print the contents of files'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "checksum" -d 'Print the MD5 checksum of files'
@@ -147,7 +147,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "mv" -d 'Rename a file or directory'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "persist" -d 'Copy files that are only in the cache to the under store'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "pin" -d 'Mark files as ones to keep in the cache'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "rm" -d 'Delete files and directories'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "rm" -d 'Delete files and directories, in the under store too'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "setReplication" -d 'Say how many copies of files the cache holds'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "set-replication" -d 'Say how many copies of files the cache holds'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and not __fish_seen_subcommand_from cat checksum chgrp chmod chown copyFromLocal put copyToLocal get count cp distributedCp distributed-cp distributedMv distributed-mv du free getCapacityBytes getUsedBytes head help leader load loadMetadata sync location ls masterInfo masterinfo mkdir mount mv persist pin rm setReplication set-replication setTtl stat tail test touch unmount umount unpin unsetTtl updateMount verify" -f -a "setTtl" -d 'Let files and directories expire'
@@ -249,7 +249,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from cp" -s R -s r -l recursive -d 'Copy directories with all that is in them'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from cp" -s f -l overwrite -d 'Replace files that are there already'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from cp" -s p -l preserve -d 'Keep modification times and, within the tree, owners and groups'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from cp" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from cp" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from cp" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -l include -d 'Only files whose path below PATH matches, as \'*.parquet\' or \'day=2026-*/part-*\'; may be given several times' -r
@@ -263,7 +263,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -l progress -d 'Follow the job until it ends, as without it'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -l verify -d 'Read every copy back and compare it with its source'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedCp" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -l include -d 'Only files whose path below PATH matches, as \'*.parquet\' or \'day=2026-*/part-*\'; may be given several times' -r
@@ -277,7 +277,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -l progress -d 'Follow the job until it ends, as without it'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -l verify -d 'Read every copy back and compare it with its source'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-cp" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -l include -d 'Only files whose path below PATH matches, as \'*.parquet\' or \'day=2026-*/part-*\'; may be given several times' -r
@@ -290,7 +290,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -s f -l force -d 'Copy again what is in place: of the same length, and not older'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -l progress -d 'Follow the job until it ends, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributedMv" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -l include -d 'Only files whose path below PATH matches, as \'*.parquet\' or \'day=2026-*/part-*\'; may be given several times' -r
@@ -303,7 +303,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -s f -l force -d 'Copy again what is in place: of the same length, and not older'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -l progress -d 'Follow the job until it ends, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from distributed-mv" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from du" -s d -l max-depth -d 'Print the sums of directories so far below each path, and of the path' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from du" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
@@ -321,7 +321,7 @@ json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from free" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from free" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from free" -s f -l force -d 'Free pinned files too'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from free" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from free" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from free" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from getCapacityBytes" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -368,7 +368,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l partial-listing -d 'Start before the listing is complete, as a load always does'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -l progress -d 'Follow the job until it ends, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from load" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from loadMetadata" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -446,7 +446,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from mv" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from mv" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from mv" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from mv" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from mv" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from persist" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -454,14 +454,14 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from persist" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from persist" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from persist" -l progress -d 'Follow the job until it ends, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from persist" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from persist" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from persist" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from pin" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from pin" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from pin" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from pin" -s R -l recursive -d 'Directories with all that is below, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from pin" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from pin" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from pin" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from rm" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -479,7 +479,7 @@ json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setReplication" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setReplication" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setReplication" -s R -l recursive -d 'Directories with all that is below'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setReplication" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setReplication" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setReplication" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -l min -d 'Copies that are always there; 0 for as it comes' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -l max -d 'Copies at most; -1 for no bound' -r
@@ -488,7 +488,7 @@ json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s R -l recursive -d 'Directories with all that is below'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from set-replication" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -l action -d 'What happens at the end: free (from the cache, also what is pinned, once its store has it) or delete (everywhere)' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
@@ -496,7 +496,7 @@ json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -s R -l recursive -d 'Directories with all that is below, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from setTtl" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from stat" -s f -l format -d 'Print this, with what is known in the place of %-letters' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from stat" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
@@ -562,7 +562,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from updateMount" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from updateMount" -l readonly -l read-only -d 'Refuse writes'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from updateMount" -l shared -d 'Let every user use it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from updateMount" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from updateMount" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from updateMount" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -l include -d 'Only files whose path below PATH matches, as \'*.parquet\' or \'day=2026-*/part-*\'; may be given several times' -r
@@ -575,13 +575,13 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -l repair -d 'Drop bad copies, so that the next read fills them again'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -l progress -d 'Follow the job until it ends, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fs; and __fish_seen_subcommand_from verify" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "create" -d 'Make a namespace of an under store'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and not __fish_seen_subcommand_from create delete ls stat setPolicy policy setTtl ttl unsetTtl setLimits limits update" -f -a "delete" -d 'Delete namespaces; their data stays where it is'
@@ -673,7 +673,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from setLimits" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l cacheQuota -l cache-quota -d 'Bytes of the cluster\'s cache it may take, as in 500GB; none for no bound' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l cachePriority -l cache-priority -d 'How strongly its blocks stay: LOW, NORMAL or HIGH' -r
@@ -683,7 +683,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from limits" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -l option -l attribute -l secret -d 'A property for the connector, such as a credential' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
@@ -692,7 +692,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subc
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -l readonly -l read-only -d 'Refuse writes'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -l shared -d 'Let every user use it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand ns; and __fish_seen_subcommand_from update" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l replicas -l replication -d 'Copies of each block to hold' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l bandwidth -d 'Bytes a second it may move, all workers together, as 100MB' -r
@@ -708,7 +708,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l atomic -d 'Have
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l partial-listing -d 'Start before the listing is complete, as a load always does'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l detach -d 'Submit the job and do not wait for its end'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -l progress -d 'Follow the job until it ends, as without it'
-complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand load" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand job; and not __fish_seen_subcommand_from ls pause resume retry stat cancel" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -767,7 +767,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -f -a "report" -d 'Report on the cluster, its capacity, its under stores or its metrics'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -f -a "report" -d 'Report on the cluster, its capacity, its under stores, its metrics or blocks that move'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -f -a "journal" -d 'Look after the journal'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -f -a "backup" -d 'Back up the masters\' state'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and not __fish_seen_subcommand_from report journal backup decommission recommission forget-worker update-worker migrate persist ratelimit" -f -a "decommission" -d 'Have workers give away what they hold, and leave'
@@ -787,7 +787,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from journal" -f -a "quorum" -d 'See and change which masters keep the journal'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
@@ -795,7 +795,7 @@ json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -l local -d 'The directory is one of the primary\'s host'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from backup" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -l timeout -d 'How long to wait; they go on draining after that' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
@@ -803,7 +803,7 @@ json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -l detach -d 'Do not wait until they have drained'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from decommission" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from recommission" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -816,7 +816,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from forget-worker" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -l forbid-write -d 'Whether it takes no new data that is nowhere else' -r -f -a "true\t''
 false\t''"
@@ -825,13 +825,13 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from update-worker" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "start" -d 'Begin now, or go on after a pause'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from migrate" -f -a "resume" -d 'Begin now, or go on after a pause'
@@ -842,7 +842,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from persist" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from persist" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from persist" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from persist" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from persist" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from persist" -f -a "ls" -d 'List them, with the last cause'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from persist" -f -a "retry" -d 'Have all of them tried again now'
@@ -850,7 +850,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fsadmin; and __fish_seen_subcommand_from ratelimit" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand masterinfo" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -863,7 +863,7 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand format" -l from-backup -
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s y -l yes -d 'Do not ask'
-complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand format" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand getConf" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
@@ -922,14 +922,14 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_s
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from elastic" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from elastic" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from elastic" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l trace -d 'A recorded trace: a line "id size" for each access' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l capacity -d 'What the cache holds [default: a tenth of what the trace asks for]' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l trace -d 'A recorded trace: a line "id size" for each access, as goosefs.worker.trace.file has it' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l capacity -d 'What the cache holds [default: what the recording worker does, or a tenth of what is asked for]' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l accesses -d 'Accesses of a made-up trace' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s o -l output -d 'Format of listings: table or json [default: table]' -r -f -a "table\t'Lines and tables, for people'
 json\t'JSON, for programs'"
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from evict" -s V -l version -d 'Print version'
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from load" -l files -d 'Objects' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand bench; and __fish_seen_subcommand_from load" -l length -d 'Bytes of each' -r

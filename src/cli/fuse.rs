@@ -21,9 +21,7 @@ pub struct Fuse {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Mount a directory of the tree, and return once it can be used
     Mount(MountArgs),
-    /// Unmount it, also when the process behind it is dead
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),
 }
@@ -61,7 +59,7 @@ pub struct MountArgs {
     announce: bool,
 }
 
-/// Unmount a mounted directory
+/// Unmount a mounted directory, also when the process behind it is dead
 #[derive(Args, Debug)]
 pub struct UmountArgs {
     /// The mounted directory

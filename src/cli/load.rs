@@ -52,7 +52,7 @@ pub struct Load {
     follow: Follow,
 }
 
-/// `goosefs load`.
+// Help describes it as it does `Load`.
 #[derive(Args, Debug)]
 pub struct LoadCommand {
     #[command(flatten)]

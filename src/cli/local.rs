@@ -33,7 +33,6 @@ pub struct Local {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Run them until this process is told to stop
     Start(StartArgs),
 }
 
@@ -68,14 +67,14 @@ impl Local {
 }
 
 /// Mount one under store as a cached directory, with no cluster and no configuration
+///
+/// What was cached is found again when the same store is mounted on the same directory.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   goosefs mount s3://bucket/data /mnt/data --option s3.endpoint=http://127.0.0.1:9000
   goosefs mount https://archive.example.org/pub /mnt/pub -o ro
-  goosefs fuse umount /mnt/data
-
-What was cached is found again when the same store is mounted on the same directory.")]
+  goosefs fuse umount /mnt/data")]
 pub struct MountUri {
     /// The under store, such as s3://bucket/path, cosn://bucket, https://host/path or /a/directory
     #[arg(value_name = "URI")]

@@ -10,7 +10,11 @@ use clap::{Args, Subcommand};
 use std::io::{BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
-/// The `master` command.
+/// Run a master
+///
+/// Masters own the tree: names, attributes, mounts and jobs. One is enough to begin with; three or
+/// five in goosefs.masters elect one among them, keep the journal together, and go on when fewer than
+/// half of them are lost.
 #[derive(Args, Debug)]
 pub struct Master {
     #[command(subcommand)]
@@ -45,16 +49,16 @@ impl Master {
     }
 }
 
-/// The `format` command.
+/// Forget a master's journal and inode tree
+///
+/// Removes the journal and the inode tree of this node's master. Under stores are not touched: what is
+/// persisted there can be mounted again. What was in the cache only is lost.
+///
+/// With --from-backup the master begins with a backup in place of nothing. The backup is checked whole
+/// before anything is removed. Of several masters restore one, format the others, and start all: they
+/// begin when all are there. See goosefs(7).
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Removes the journal and the inode tree of this node's master. Under stores are not touched: what is
-persisted there can be mounted again. What was in the cache only is lost.
-
-With --from-backup the master begins with a backup in place of nothing. The backup is checked whole
-before anything is removed. Of several masters restore one, format the others, and start all: they
-begin when all are there. See goosefs(7).
-
 Examples:
   goosefs format
   goosefs format --from-backup /var/backups/goosefs-backup-2026-11-22-....image

@@ -23,7 +23,7 @@ Examples:
   ssh $(goosefs fs leader)")]
 pub struct Leader {}
 
-/// `goosefs masterinfo`.
+// Help describes it as it does `MasterInfo`.
 #[derive(Args, Debug)]
 pub struct MasterInfoCommand {
     #[command(flatten)]

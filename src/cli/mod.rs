@@ -78,43 +78,26 @@ impl Global {
 /// One line a command. Each is a struct of its arguments with `run(self, &Global)`.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a master
     Master(master::Master),
-    /// Run a worker
     Worker(worker::Worker),
-    /// Mount the tree as a directory of this host
     Fuse(fuse::Fuse),
-    /// Run master, worker and mounted directory in one process
     Local(local::Local),
-    /// Mount one under store as a cached directory, with no cluster and no configuration
     Mount(local::MountUri),
-    /// Work with files and directories of the tree
     Fs(fs::Fs),
-    /// Work with namespaces: under stores under a name, with policies
     Ns(ns::Ns),
-    /// Load files into the cache, on all workers at once
     Load(load::LoadCommand),
-    /// List, look at and cancel jobs
     Job(job::Jobs),
-    /// Look after a cluster
     #[command(name = "fsadmin")]
     FsAdmin(fsadmin::FsAdmin),
-    /// Say who is primary master, and who stands by
     #[command(name = "masterinfo")]
     MasterInfo(masterinfo::MasterInfoCommand),
-    /// Forget a master's journal and inode tree
     Format(master::Format),
-    /// Print the value of a property, or of all
     #[command(name = "getConf", visible_alias = "getconf")]
     GetConf(conf::GetConf),
-    /// Check the configuration and do nothing else
     #[command(name = "checkConf", visible_alias = "checkconf")]
     CheckConf(conf::CheckConf),
-    /// Measure goosefs on this machine, against a floor taken in the same minutes
     Bench(bench::Bench),
-    /// Print the version
     Version(version::Version),
-    /// Write man pages and completions
     #[command(hide = true)]
     Generate(generate::Generate),
 }

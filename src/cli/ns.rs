@@ -15,12 +15,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 /// Work with namespaces: under stores under a name, with policies
+///
+/// The write policy says where a write lands: MUST_CACHE in the cache only; TRY_CACHE there, and in
+/// the under store where the cache has no room; CACHE_THROUGH in both before the file is closed;
+/// THROUGH in the under store only; ASYNC_THROUGH in the cache, in several copies, and soon after in
+/// the under store. The read policy says whether a read leaves a copy: CACHE or NO_CACHE. Both hold
+/// where nobody asks for something else. See goosefs(7).
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "\
-Write policies are MUST_CACHE, TRY_CACHE, CACHE_THROUGH, THROUGH, ASYNC_THROUGH; read policies are
-CACHE, NO_CACHE.
-
 Examples:
   goosefs ns create sales s3://bucket/sales --wPolicy CACHE_THROUGH
   goosefs ns ls
@@ -36,7 +39,6 @@ pub struct Ns {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make a namespace of an under store
     Create(Create),
     /// Delete namespaces; their data stays where it is
     #[command(after_help = "Examples:\n  goosefs ns delete sales")]
@@ -55,10 +57,8 @@ enum Verb {
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
     },
-    /// Set read and write policies
     #[command(name = "setPolicy", visible_alias = "policy")]
     SetPolicy(SetPolicy),
-    /// Let what is in a namespace expire
     #[command(name = "setTtl", visible_alias = "ttl")]
     SetTtl(SetTtl),
     /// Let what is in a namespace live forever again
@@ -68,10 +68,8 @@ enum Verb {
         #[arg(value_name = "NAME")]
         name: String,
     },
-    /// Bound what a namespace takes of the cache, of the master and of its under store
     #[command(name = "setLimits", visible_alias = "limits")]
     SetLimits(SetLimits),
-    /// Change how the under store of a namespace is attached
     Update(Update),
 }
 
@@ -129,11 +127,11 @@ struct SetTtl {
 }
 
 /// Change how the under store of a namespace is attached
+///
+/// Options that are given are set, those with an empty value go, others stay. Without --readonly or
+/// --shared it is not so from now on.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Options that are given are set, those with an empty value go, others stay. Without --readonly or
---shared it is not so from now on.
-
 Examples:
   goosefs ns update sales --option s3.endpoint=http://10.0.0.2:9000")]
 struct Update {

@@ -22,7 +22,8 @@ pub enum Format {
     Json,
 }
 
-/// The option that chooses the format, the same in every command that lists something.
+// The option that chooses the format, the same in every command that lists something. No doc comment:
+// it would be the help of commands that take theirs from another part of them.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Output {
     /// How to print what is listed

@@ -7,7 +7,11 @@ use crate::worker;
 use clap::{Args, Subcommand};
 use std::process::ExitCode;
 
-/// Run a worker.
+/// Run a worker
+///
+/// A worker keeps blocks in the directories of goosefs.worker.dirs, memory before disks, and fetches
+/// from under stores what it does not have. It may join and leave at any time: see goosefs fsadmin
+/// decommission for how it leaves without losing what is warm.
 #[derive(Args, Debug)]
 pub struct Worker {
     #[command(subcommand)]

@@ -45,14 +45,14 @@ pub(in crate::cli) use mount::{mount_json, mount_line};
 use std::process::ExitCode;
 
 /// Work with files and directories of the tree
+///
+/// Paths are absolute paths of the tree; * and ? stand for what matches there (quote them from the
+/// shell). A backslash before one takes it as it is.
+///
+/// Exit codes: 0 all went well, 1 something failed, 2 the command line makes no sense.
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "\
-Paths are absolute paths of the tree; * and ? stand for what matches there (quote them from the
-shell). A backslash before one takes it as it is.
-
-Exit codes: 0 all went well, 1 something failed, 2 the command line makes no sense.
-
 Examples:
   goosefs fs ls -R /data
   goosefs fs -o json ls /data | jq -r '.[].path'
@@ -67,43 +67,27 @@ pub struct Fs {
 /// One line a verb, in the order of the alphabet.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Print the contents of files
     Cat(cat::Cat),
-    /// Print the MD5 checksum of files
     Checksum(checksum::Checksum),
-    /// Change the group of files and directories
     Chgrp(chown::Chgrp),
-    /// Change the permissions of files and directories
     Chmod(chmod::Chmod),
-    /// Change the owner, and the group, of files and directories
     Chown(chown::Chown),
-    /// Copy files and directories from this machine into the tree
     #[command(name = "copyFromLocal", visible_alias = "put")]
     CopyFromLocal(cp::CopyFromLocal),
-    /// Copy files and directories from the tree to this machine
     #[command(name = "copyToLocal", visible_alias = "get")]
     CopyToLocal(cp::CopyToLocal),
-    /// Count files, directories and bytes
     Count(count::Count),
-    /// Copy files and directories, within the tree and from or to this machine
     Cp(cp::Cp),
-    /// Copy files and directories by the workers, also between different under stores
     #[command(name = "distributedCp", visible_alias = "distributed-cp")]
     DistributedCp(distributed_cp::DistributedCp),
-    /// Move files and directories by the workers, also between different under stores
     #[command(name = "distributedMv", visible_alias = "distributed-mv")]
     DistributedMv(distributed_cp::DistributedMv),
-    /// Show how much space files take, and how much of them is cached
     Du(du::Du),
-    /// Drop files from the cache; the under store keeps them
     Free(free::Free),
-    /// Print how many bytes the cache can hold
     #[command(name = "getCapacityBytes")]
     GetCapacityBytes(bytes::GetCapacityBytes),
-    /// Print how many bytes the cache holds
     #[command(name = "getUsedBytes")]
     GetUsedBytes(bytes::GetUsedBytes),
-    /// Print the beginning of files
     Head(cat::Head),
     /// Print help on a verb
     #[command(after_help = "Examples:\n  goosefs fs help cp")]
@@ -111,58 +95,35 @@ enum Verb {
         /// The verb; an overview without it
         verb: Option<String>,
     },
-    /// Print the host of the primary master
     Leader(masterinfo::Leader),
-    /// Load files into the cache, on all workers at once
     Load(load::Load),
-    /// Bring metadata of the under store into the tree
     #[command(name = "loadMetadata", visible_alias = "sync")]
     LoadMetadata(load_metadata::LoadMetadata),
-    /// Show which workers hold a file
     Location(location::Location),
-    /// List files and directories
     Ls(ls::Ls),
-    /// Say who is primary master, and who stands by
     #[command(name = "masterInfo", visible_alias = "masterinfo")]
     MasterInfo(masterinfo::MasterInfo),
-    /// Make directories, with their parents
     Mkdir(mkdir::Mkdir),
-    /// Attach an under store to the tree, or list what is attached
     Mount(mount::Mount),
-    /// Rename a file or directory
     Mv(mv::Mv),
-    /// Copy files that are only in the cache to the under store
     Persist(persist::Persist),
-    /// Mark files as ones to keep in the cache
     Pin(pin::Pin),
-    /// Delete files and directories
     Rm(rm::Rm),
-    /// Say how many copies of files the cache holds
     #[command(name = "setReplication", visible_alias = "set-replication")]
     SetReplication(set_replication::SetReplication),
-    /// Let files and directories expire
     #[command(name = "setTtl")]
     SetTtl(ttl::SetTtl),
-    /// Show all that is known of files and directories
     Stat(stat::Stat),
-    /// Print the end of files
     Tail(cat::Tail),
-    /// Ask something of a path: the exit code is 0 for yes, 1 for no
     Test(test::Test),
-    /// Make empty files
     Touch(touch::Touch),
-    /// Detach an under store from the tree; its data stays where it is
     #[command(visible_alias = "umount")]
     Unmount(mount::Unmount),
-    /// Let pinned files be evicted again
     Unpin(pin::Unpin),
-    /// Let files and directories live forever again
     #[command(name = "unsetTtl")]
     UnsetTtl(ttl::UnsetTtl),
-    /// Change the options of a mount
     #[command(name = "updateMount")]
     UpdateMount(mount::UpdateMount),
-    /// Compare what is cached with its checksums, and with the under store
     Verify(verify::Verify),
 }
 

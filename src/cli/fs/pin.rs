@@ -13,10 +13,10 @@ use clap::Args;
 /// media, they are kept on directories of those: moved there from others, and not away from them. A
 /// worker that has no such directory, or no room in it, keeps them where they are. Pinning brings
 /// nothing into the cache: `goosefs load` does. What comes into a directory later is not pinned with it.
+///
+/// Pinning again without media lets blocks be on any.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Pinning again without media lets blocks be on any.
-
 Examples:
   goosefs fs pin /models/current
   goosefs fs pin /models/current MEM

@@ -7,7 +7,9 @@ use crate::core::error::Result;
 use crate::core::proto::v1::VerifyJob;
 use clap::Args;
 
-/// Read what is cached of files, on all workers at once, and compare it with its checksums
+/// Compare what is cached with its checksums, and with the under store
+///
+/// All workers read what they have of the files, at once.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

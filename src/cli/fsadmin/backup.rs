@@ -11,6 +11,13 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Back up the masters' state
+///
+/// The primary writes the whole inode tree, the mounts and all else that the journal amounts to, as
+/// it is at one moment; nobody waits meanwhile. What was acknowledged before is in it. Data is not:
+/// what is in the cache only stays there. It holds the credentials of mounts, so keep it where
+/// nobody else reads.
+///
+/// goosefs.master.daily.backup.enabled makes one every day.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -18,13 +25,7 @@ Examples:
   goosefs fsadmin backup s3://bucket/backups
   goosefs fsadmin backup /backups                   a directory of the root under store
   goosefs fsadmin backup /var/backups --local       a directory of the primary's host
-  goosefs format --from-backup s3://bucket/backups/goosefs-backup-2026-11-22-....image
-
-The primary writes the whole inode tree, the mounts and all else that the journal amounts to, as it is
-at one moment; nobody waits meanwhile. What was acknowledged before is in it. Data is not: what is in
-the cache only stays there. It holds the credentials of mounts, so keep it where nobody else reads.
-
-goosefs.master.daily.backup.enabled makes one every day.")]
+  goosefs format --from-backup s3://bucket/backups/goosefs-backup-2026-11-22-....image")]
 pub struct Backup {
     /// Where to; the configured directory where it is not said
     #[arg(value_name = "DIR|URI")]

@@ -6,6 +6,10 @@ use crate::core::proto::v1::QuorumMember;
 use clap::{Args, Subcommand};
 
 /// Look after the journal
+///
+/// A new master is listed in goosefs.masters and started first; it waits until it is added. Then it
+/// follows, and votes as soon as it has what the others have. One that has lost its journal is
+/// taken in again by itself, under its old name.
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
 pub struct Journal {
@@ -15,7 +19,6 @@ pub struct Journal {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// See and change which masters keep the journal
     Quorum(Quorum),
 }
 
@@ -27,11 +30,7 @@ Examples:
   goosefs fsadmin journal quorum info
   goosefs fsadmin journal quorum add master-3:9202
   goosefs fsadmin journal quorum elect master-1
-  goosefs fsadmin journal quorum remove master-3
-
-A new master is listed in goosefs.masters and started first; it waits until it is added. Then it
-follows, and votes as soon as it has what the others have. One that has lost its journal is taken in
-again by itself, under its old name.")]
+  goosefs fsadmin journal quorum remove master-3")]
 pub struct Quorum {
     #[command(subcommand)]
     action: Action,

@@ -7,16 +7,16 @@ use crate::core::proto::grpc::block::{GetMigrationProgressPResponse, MigrationPr
 use clap::{Args, Subcommand};
 
 /// Move blocks to the workers they belong to
+///
+/// Blocks move by themselves when workers come or leave; this is for holding and hastening that,
+/// and for putting blocks in their places after workers were lost and returned.
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "\
 Examples:
   goosefs fsadmin migrate start
   goosefs fsadmin migrate pause
-  goosefs fsadmin migrate status
-
-Blocks move by themselves when workers come or leave; this is for holding and hastening that, and for
-putting blocks in their places after workers were lost and returned.")]
+  goosefs fsadmin migrate status")]
 pub struct Migrate {
     #[command(subcommand)]
     verb: Verb,

@@ -34,25 +34,15 @@ pub struct FsAdmin {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Report on the cluster, its capacity, its under stores or its metrics
     Report(report::Report),
-    /// Look after the journal
     Journal(journal::Journal),
-    /// Back up the masters' state
     Backup(backup::Backup),
-    /// Have workers give away what they hold, and leave
     Decommission(worker::Decommission),
-    /// Take workers back that were told to leave, or in before they are warm
     Recommission(worker::Recommission),
-    /// Forget lost workers for good
     ForgetWorker(worker::ForgetWorker),
-    /// Change what a worker takes: writes, and its share of blocks
     UpdateWorker(worker::UpdateWorker),
-    /// Move blocks to the workers they belong to
     Migrate(migrate::Migrate),
-    /// See which files could not be persisted, and have them tried again
     Persist(persist::Persist),
-    /// Show or set the bytes a second between all workers and the under stores
     #[command(name = "ratelimit")]
     RateLimit(ratelimit::RateLimit),
 }

@@ -5,15 +5,15 @@ use crate::core::error::Result;
 use clap::{Args, Subcommand};
 
 /// See which files could not be persisted, and have them tried again
+///
+/// A file written ASYNC_THROUGH that its under store does not take is tried again, ever more
+/// seldom, up to every five minutes, for as long as it is there: its only copies are in the cache.
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
 #[command(after_help = "\
 Examples:
   goosefs fsadmin persist ls
-  goosefs fsadmin persist retry
-
-A file written ASYNC_THROUGH that its under store does not take is tried again, ever more seldom, up to
-every five minutes, for as long as it is there: its only copies are in the cache.")]
+  goosefs fsadmin persist retry")]
 pub struct Persist {
     #[command(subcommand)]
     verb: Verb,

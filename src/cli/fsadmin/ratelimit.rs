@@ -6,15 +6,15 @@ use crate::core::model::ByteSize;
 use clap::Args;
 
 /// Show or set the bytes a second between all workers and the under stores
+///
+/// The bound is divided among the live workers, and outlives restarts. goosefs.worker.ufs.bandwidth
+/// bounds a single worker; a job has a bound of its own (goosefs load --bandwidth).
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   goosefs fsadmin ratelimit
   goosefs fsadmin ratelimit 500MB
-  goosefs fsadmin ratelimit 0                       no bound
-
-The bound is divided among the live workers, and outlives restarts. goosefs.worker.ufs.bandwidth bounds a
-single worker; a job has a bound of its own (goosefs load --bandwidth).")]
+  goosefs fsadmin ratelimit 0                       no bound")]
 pub struct RateLimit {
     /// Bytes a second; 0 for no bound
     #[arg(value_name = "SIZE")]

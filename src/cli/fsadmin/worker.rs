@@ -11,17 +11,18 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Have workers give away what they hold, and leave
+///
+/// Blocks go to the workers that they will belong to, at goosefs.worker.migration.bandwidth; reads
+/// go on meanwhile. What is nowhere else goes first to another worker's disk, and a worker has only
+/// drained when nothing such is left on it. Then it can be stopped. Name several that leave
+/// together in one command: their blocks move once. A worker with goosefs.worker.stop.drain does
+/// the same when it is stopped.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   goosefs fsadmin decommission worker-3:9203
   goosefs fsadmin decommission worker-3 worker-4 --detach
-  goosefs fsadmin report migration
-
-Blocks go to the workers that they will belong to, at goosefs.worker.migration.bandwidth; reads go on
-meanwhile. What is nowhere else goes first to another worker's disk, and a worker has only drained when
-nothing such is left on it. Then it can be stopped. Name several that leave together in one command:
-their blocks move once. A worker with goosefs.worker.stop.drain does the same when it is stopped.")]
+  goosefs fsadmin report migration")]
 pub struct Decommission {
     /// Workers, as host:port, or as a host that has one
     #[arg(required = true, value_name = "WORKER")]
@@ -106,13 +107,13 @@ impl Recommission {
 }
 
 /// Forget lost workers for good
+///
+/// Files that were on these workers only are lost then, and say so. Without this a lost worker is
+/// waited for: it may come back with its disks.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  goosefs fsadmin forget-worker worker-3:9203
-
-Files that were on these workers only are lost then, and say so. Without this a lost worker is waited
-for: it may come back with its disks.")]
+  goosefs fsadmin forget-worker worker-3:9203")]
 pub struct ForgetWorker {
     /// Workers, as host:port, or as a host that had one
     #[arg(required = true, value_name = "WORKER")]
@@ -130,13 +131,13 @@ impl ForgetWorker {
 }
 
 /// Change what a worker takes: writes, and its share of blocks
+///
+/// The change outlives restarts of masters and of the worker.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   goosefs fsadmin update-worker worker-3:9203 --forbid-write true
-  goosefs fsadmin update-worker worker-3:9203 --virtual-nodes 2500
-
-The change outlives restarts of masters and of the worker.")]
+  goosefs fsadmin update-worker worker-3:9203 --virtual-nodes 2500")]
 pub struct UpdateWorker {
     /// The worker, as host:port, or as a host that has one
     worker: String,

@@ -9,16 +9,17 @@ use std::collections::BTreeMap;
 /// Bound what a namespace takes of the cache, of the master and of its under store
 ///
 /// What is not named stays as it is; `none` removes a bound.
+///
+/// A quota is of the cache of all workers together; each keeps to its part of it, by its part of
+/// all capacity. Beyond its quota a namespace makes room among its own blocks; what cannot be
+/// cached is read from the under store. With a quota of 0 nothing is cached, and what is goes, but
+/// for what is pinned or not persisted yet. Blocks of a lower priority go before those of a higher
+/// one.
+///
+/// Above the bound on requests the master has callers wait, and tells those that would wait for
+/// long to come again.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A quota is of the cache of all workers together; each keeps to its part of it, by its part of
-all capacity. Beyond its quota a namespace makes room among its own blocks; what cannot be cached
-is read from the under store. With a quota of 0 nothing is cached, and what is goes, but for what
-is pinned or not persisted yet. Blocks of a lower priority go before those of a higher one.
-
-Above the bound on requests the master has callers wait, and tells those that would wait for long
-to come again.
-
 Examples:
   goosefs ns setLimits sales --cacheQuota 2TB --cachePriority HIGH
   goosefs ns setLimits scratch --cachePriority LOW --maxRequests 500

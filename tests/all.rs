@@ -13,6 +13,7 @@ mod faults;
 mod fs;
 mod fuse;
 mod generated;
+mod golden;
 mod identity;
 mod jobs;
 mod layers;

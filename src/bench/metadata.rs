@@ -165,6 +165,7 @@ async fn primary(scratch: &Scratch) -> Result<Master> {
 pub(super) fn stat_request(path: &str) -> GetStatusPRequest {
     let options = GetStatusPOptions {
         load_metadata_type: Some(LoadMetadataPType::Once as i32),
+        without_cached: Some(true),
         ..Default::default()
     };
     GetStatusPRequest { path: Some(path.into()), options: Some(options), request_id: None }

@@ -39,6 +39,7 @@ impl FileSystem {
             load_metadata_type: Some(self.load_type(options.load)),
             common_options: Some(self.common(options.max_age, None)),
             resolve_link: Some(options.follow),
+            without_cached: Some(true),
             ..Default::default()
         };
         let request = GetStatusPRequest {
@@ -106,6 +107,7 @@ impl FileSystem {
             options: Some(ListStatusPOptions {
                 load_metadata_type: Some(self.load_type(options.load)),
                 common_options: Some(self.common(options.max_age, None)),
+                without_cached: Some(true),
                 ..Default::default()
             }),
             ..Default::default()

@@ -11,6 +11,7 @@ pub mod backup;
 mod durability;
 mod duties;
 pub mod file_system;
+mod holdings;
 pub mod inode;
 pub mod jobs;
 pub mod journal;

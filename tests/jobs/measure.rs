@@ -4,9 +4,13 @@ use super::put;
 use crate::cluster::{Cluster, eventually};
 use goosefs::client::{FileSystem, OpenOptions};
 use goosefs::core::model::FsPath;
+use goosefs::core::proto::grpc::file::GetStatusPRequest;
+use goosefs::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
+use goosefs::core::rpc::{Credentials, connect};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
 /// Bytes of the file that is read in part.
@@ -51,6 +55,33 @@ fn read_some(cluster: &Cluster, path: &str) {
     });
 }
 
+/// What the master says of how much of a file is cached to a client that does not ask workers.
+fn told(cluster: &Cluster, path: &str) -> i32 {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let credentials = Credentials::of(&cluster.config());
+        let channel = connect(&cluster.master_address(), &credentials).await.unwrap();
+        let request = GetStatusPRequest { path: Some(path.into()), ..Default::default() };
+        let answer = FileSystemMasterClientServiceClient::new(channel).get_status(request).await;
+        answer.unwrap().into_inner().file_info.unwrap().in_goose_fs_percentage()
+    })
+}
+
+#[test]
+fn a_worker_that_hangs_delays_no_status_but_the_first() {
+    let cluster = Cluster::start();
+    put(&cluster, "data", 1, 1_000);
+    cluster.ok(&["load", "/data"]);
+    eventually("it is cached", || (told(&cluster, "/data/f0000") == 100).then_some(()));
+    cluster.workers[0].signal("-STOP");
+    eventually("the worker is not asked", || (told(&cluster, "/data/f0000") == 0).then_some(()));
+    let begun = Instant::now();
+    (0..20).for_each(|_| assert_eq!(told(&cluster, "/data/f0000"), 0));
+    assert!(begun.elapsed() < Duration::from_secs(3), "each has waited for it");
+    cluster.workers[0].signal("-CONT");
+    eventually("it is asked again", || (told(&cluster, "/data/f0000") == 100).then_some(()));
+}
+
 #[test]
 fn sums_follow_fills_frees_renames_deletes_and_copies() {
     let cluster = Cluster::setup().workers(3).set("worker.page.size", "256KB").start();
@@ -66,6 +97,10 @@ fn sums_follow_fills_frees_renames_deletes_and_copies() {
         part >= 1_000 && part < BIG as u64 / 2,
         "a part of a file counts as what it is: {part}"
     );
+    let percent = (part * 100 / BIG as u64) as i32;
+    eventually("a client without word from workers is told the same", || {
+        (told(&cluster, "/data/big") == percent).then_some(())
+    });
     cluster.ok(&["load", "/data/a"]);
     assert_eq!(du(&cluster, "/data/a"), (20_000, 20_000));
     cluster.ok(&["load", "--replicas", "2", "/data/b"]);

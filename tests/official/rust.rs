@@ -1,6 +1,6 @@
 //! The official Rust crate: names, write types, reads, and life after a restart.
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::cluster::{Cluster, PATIENCE, eventually};
 use goosefs_sdk::config::{GoosefsConfig, WriteType};
 use goosefs_sdk::context::FileSystemContext;
 use goosefs_sdk::error::Error;
@@ -211,4 +211,36 @@ async fn a_context_survives_a_restart_of_master_and_worker() {
     }
     fs.write_file("/after", &data, CreateFileOptions::default()).await.unwrap();
     assert_eq!(read(&fs, "/after").await.unwrap(), data);
+}
+
+/// How much of the file is cached, as its own status and the listing it is in have it.
+async fn percentages(fs: &BaseFileSystem, dir: &str, name: &str) -> [i32; 2] {
+    let status = fs.get_status(&format!("{dir}/{name}")).await.unwrap();
+    let listed = fs.list_status(dir, false).await.unwrap();
+    let listed = listed.iter().find(|status| status.name == name).unwrap();
+    [status.in_goose_fs_percentage, listed.in_goose_fs_percentage]
+}
+
+#[test]
+fn it_is_told_how_much_of_a_file_is_cached() {
+    let cluster = Cluster::start();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let fs = runtime.block_on(connect(&cluster));
+    let told = || runtime.block_on(percentages(&fs, "/in", "file"));
+    let become_ = |percent: i32| {
+        eventually(&format!("{percent} %"), || (told() == [percent; 2]).then_some(()));
+    };
+    let data = pattern(5 << 20, 3);
+    std::fs::create_dir_all(cluster.root_ufs().join("in")).unwrap();
+    std::fs::write(cluster.root_ufs().join("in/file"), &data).unwrap();
+    assert_eq!(told(), [0, 0]);
+    cluster.ok(&["load", "/in"]);
+    become_(100);
+    assert_eq!(
+        runtime.block_on(read(&fs, "/in/file")).unwrap(),
+        data,
+        "from who is said to have it"
+    );
+    cluster.ok(&["fs", "free", "/in"]);
+    become_(0);
 }

@@ -151,7 +151,9 @@ impl Status {
     /// The block at `index`: its id, offset and length, with its locations where they are known.
     pub fn block(&self, index: u64) -> BlockStatus {
         let id = self.id.block(index);
-        if let Some(known) = self.blocks.iter().find(|b| b.id == id) {
+        // Where all are known they are in order.
+        let there = self.blocks.get(index as usize).filter(|block| block.id == id);
+        if let Some(known) = there.or_else(|| self.blocks.iter().find(|block| block.id == id)) {
             return known.clone();
         }
         BlockStatus {

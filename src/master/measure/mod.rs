@@ -3,7 +3,7 @@
 //! The master keeps no list of cached blocks, so nothing has to be kept true when blocks are filled,
 //! evicted or lost and when files are renamed: a sum is found anew each time. It walks its own inodes,
 //! a page at a time and without the state's lock, cuts them into questions by the ring, and the
-//! workers answer with a byte or two a block ([`HoldsRequest`]). What is asked about and what is
+//! workers answer with a byte or two a block ([`Holdings`]). What is asked about and what is
 //! answered is a few megabytes for a million files, between the servers; the caller gets the sums.
 //!
 //! ```text
@@ -14,17 +14,16 @@
 //! for what is in the cache only where it is known to be. Counters kept up by reports would answer
 //! faster, but cost memory for each cached block, at the place that must not grow with them.
 
+mod told;
 mod walk;
 
 use super::file_system::{Caller, FileSystem, missing};
+use super::holdings::{Holdings, PATIENCE};
 use super::sync::Freshness;
 use super::workers::Registry;
-use crate::core::error::{Error, Result, internal, unavailable};
-use crate::core::model::{FsPath, Measured, Measurement, WorkerAddress};
+use crate::core::error::{Result, internal};
+use crate::core::model::{FsPath, Measured, Measurement, WorkerAddress, WorkerId};
 use crate::core::proto::convert::Part;
-use crate::core::proto::v1::HoldsRequest;
-use crate::core::proto::v1::cache_client::CacheClient;
-use crate::core::rpc::{Channel, Credentials, MAX_MESSAGE, connect};
 use crate::core::runtime::Clock;
 use crate::core::security::Access;
 use futures::future::join_all;
@@ -39,8 +38,6 @@ use walk::{Batch, Groups, Walker};
 const AT_ONCE: usize = 2;
 /// Batches that the walk may be ahead of the workers' answers.
 const AHEAD: usize = 2;
-/// How long a worker may take to answer; one that does not holds nothing as far as anyone knows.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// What is known of the mounts is at least so old before it is looked at again, and so many times
 /// older than looking takes.
 const MOUNTS_KEPT: Duration = Duration::from_secs(30);
@@ -58,11 +55,12 @@ struct Inner {
     files: FileSystem,
     workers: Registry,
     clock: Clock,
-    credentials: Credentials,
-    channels: Mutex<HashMap<WorkerAddress, Channel>>,
+    holdings: Holdings,
     turns: Semaphore,
     mounts: Mutex<Mounts>,
     looked: tokio::sync::Notify,
+    /// Workers that did not answer at once, and when.
+    slow: Mutex<HashMap<WorkerAddress, Instant>>,
 }
 
 /// What is known of the mounts.
@@ -87,14 +85,14 @@ impl Measures {
     /// Knows nothing yet.
     pub fn new(files: FileSystem, workers: Registry, clock: Clock) -> Self {
         let inner = Inner {
-            credentials: Credentials::of(files.config()),
+            holdings: Holdings::new(files.config(), workers.clone()),
             files,
             workers,
             clock,
-            channels: Mutex::default(),
             turns: Semaphore::new(AT_ONCE),
             mounts: Mutex::default(),
             looked: tokio::sync::Notify::new(),
+            slow: Mutex::default(),
         };
         Measures { inner: Arc::new(inner) }
     }
@@ -189,26 +187,14 @@ impl Measures {
 
     /// Asks the workers about a batch and adds what they hold to the sums.
     async fn ask(&self, batch: Batch, asked: &mut Asked) {
-        let questions = batch.questions.iter().filter_map(|(worker, question)| {
-            let address = self.inner.workers.address(*worker)?;
-            (!asked.silent.contains(&address)).then_some((address, question))
-        });
-        let answers = questions.map(async |(address, question)| {
-            let request = HoldsRequest::about(question.iter().map(|&at| batch.blocks[at].id));
-            (self.holds(&address, request, question.len()).await, address, question)
-        });
         let mut held = vec![0u64; batch.blocks.len()];
-        for (answer, address, question) in join_all(answers).await {
-            match answer {
-                // Copies count once.
-                Ok(parts) => question.iter().zip(parts).for_each(|(&at, part)| {
-                    held[at] = held[at].max(part.of(batch.blocks[at].length));
-                }),
-                Err(error) => {
-                    tracing::warn!(worker = %address, %error, "what it holds is not counted");
-                    asked.silent.insert(address);
-                }
-            }
+        for Answer { question, parts, .. } in
+            self.answers(&batch, &mut asked.silent, PATIENCE).await
+        {
+            // Copies count once.
+            question.iter().zip(parts).for_each(|(&at, part)| {
+                held[at] = held[at].max(part.of(batch.blocks[at].length));
+            });
         }
         for (block, held) in batch.blocks.iter().zip(held) {
             if asked.cached.len() <= block.group {
@@ -218,37 +204,42 @@ impl Measures {
         }
     }
 
-    async fn holds(
+    /// What workers say about a batch, but for those that are silent: who does not answer joins them.
+    async fn answers<'a>(
         &self,
-        address: &WorkerAddress,
-        request: HoldsRequest,
-        blocks: usize,
-    ) -> Result<Vec<Part>> {
-        let call = async {
-            let mut client = CacheClient::new(self.channel(address).await?)
-                .max_decoding_message_size(MAX_MESSAGE);
-            let answer = client.holds(request).await.map_err(Error::from)?.into_inner();
-            Ok(answer.parts(blocks).collect())
-        };
-        let answer = tokio::time::timeout(PATIENCE, call).await;
-        let answer = answer.unwrap_or_else(|_| Err(unavailable("it does not answer in time")));
-        if answer.is_err() {
-            self.inner.channels.lock().remove(address);
+        batch: &'a Batch,
+        silent: &mut HashSet<WorkerAddress>,
+        patience: Duration,
+    ) -> Vec<Answer<'a>> {
+        let questions = batch.questions.iter().filter_map(|(&worker, question)| {
+            let address = self.inner.workers.address(worker)?;
+            (!silent.contains(&address)).then_some((worker, address, question))
+        });
+        let answers = questions.map(async |(worker, address, question)| {
+            let blocks = question.iter().map(|&at| batch.blocks[at].id);
+            let parts = self.inner.holdings.of(&address, blocks, patience).await;
+            (address, parts.map(|parts| Answer { worker, question, parts }))
+        });
+        let mut answered = Vec::new();
+        for (address, answer) in join_all(answers.collect::<Vec<_>>()).await {
+            match answer {
+                Ok(answer) => answered.push(answer),
+                Err(error) => {
+                    tracing::warn!(worker = %address, %error, "what it holds is not counted");
+                    silent.insert(address);
+                }
+            }
         }
-        answer
+        answered
     }
+}
 
-    async fn channel(&self, address: &WorkerAddress) -> Result<Channel> {
-        if let Some(channel) = self.inner.channels.lock().get(address) {
-            return Ok(channel.clone());
-        }
-        let channel = connect(&address.to_string(), &self.inner.credentials).await?;
-        let live: HashSet<_> = self.inner.workers.live().into_iter().map(|w| w.address).collect();
-        let mut channels = self.inner.channels.lock();
-        channels.retain(|address, _| live.contains(address));
-        channels.insert(address.clone(), channel.clone());
-        Ok(channel)
-    }
+/// What a worker has of the blocks it was asked about.
+struct Answer<'a> {
+    worker: WorkerId,
+    /// The blocks' places in the batch.
+    question: &'a [usize],
+    parts: Vec<Part>,
 }
 
 /// What the workers have said so far.

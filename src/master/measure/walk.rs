@@ -34,6 +34,23 @@ pub(super) struct Batch {
     pub questions: HashMap<WorkerId, Vec<usize>>,
 }
 
+impl Batch {
+    /// Asks about a block its owners, and those that are known to hold it.
+    pub fn want(
+        &mut self,
+        ring: &Ring,
+        block: Wanted,
+        copies: usize,
+        known: impl Iterator<Item = WorkerId>,
+    ) {
+        let owners = ring.owners(block.id, copies, |_| false);
+        for worker in owners.iter().map(|owner| owner.id).chain(known) {
+            self.questions.entry(worker).or_default().push(self.blocks.len());
+        }
+        self.blocks.push(block);
+    }
+}
+
 /// What has a sum of its own.
 pub(super) struct Group {
     pub path: FsPath,
@@ -224,19 +241,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Asks about a block its owners, and those that are known to hold it.
     fn want(
         &mut self,
         block: Wanted,
         copies: usize,
         known: impl Iterator<Item = WorkerId>,
     ) -> Result<()> {
-        let owners = self.walker.ring.owners(block.id, copies, |_| false);
-        let at = self.batch.blocks.len();
-        for worker in owners.iter().map(|owner| owner.id).chain(known) {
-            self.batch.questions.entry(worker).or_default().push(at);
-        }
-        self.batch.blocks.push(block);
+        self.batch.want(&self.walker.ring, block, copies, known);
         if self.batch.blocks.len() >= BATCH { self.send() } else { Ok(()) }
     }
 

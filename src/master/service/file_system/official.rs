@@ -11,6 +11,7 @@ use crate::core::proto::grpc::file::file_system_master_client_service_server::Fi
 use crate::core::proto::grpc::file::*;
 use crate::core::security::Access;
 use crate::master::file_system::{Listing, NewDirectory, NewFile, ReadOptions, Removal};
+use crate::master::measure::Measures;
 use crate::master::service::Answered;
 use crate::master::{Master, limits};
 use futures::StreamExt;
@@ -46,10 +47,10 @@ type Stream<T> = BoxStream<'static, Result<T, tonic::Status>>;
 /// is looked at again before it goes, and so is the end: it may be all that there is.
 fn messages(
     master: Arc<Master>,
-    listing: impl Future<Output = Result<Option<Listing>, tonic::Status>> + Send + 'static,
+    listing: impl Future<Output = Result<Option<Told>, tonic::Status>> + Send + 'static,
 ) -> Stream<ListStatusPResponse> {
     let pages = futures::stream::once(listing).flat_map(|listing| match listing {
-        Ok(Some(listing)) => try_unfold((listing, VecDeque::new()), next_message).boxed(),
+        Ok(Some(listing)) => try_unfold(listing, next_message).boxed(),
         Ok(None) => futures::stream::empty().boxed(),
         Err(status) => futures::stream::once(async { Err(status) }).boxed(),
     });
@@ -63,16 +64,28 @@ fn messages(
     pages.chain(end.filter_map(|late| std::future::ready(late.map(Err)))).boxed()
 }
 
+/// A listing on its way to a client.
+struct Told {
+    listing: Listing,
+    /// Who says how much of each file is cached, for a client that wants to know: of a short listing.
+    measures: Option<Measures>,
+    ahead: VecDeque<FileInfo>,
+}
+
 /// Entries up to a message's size; the others of their page wait for the next one.
 async fn next_message(
-    (mut listing, mut ahead): (Listing, VecDeque<FileInfo>),
-) -> Result<Option<(ListStatusPResponse, (Listing, VecDeque<FileInfo>))>, tonic::Status> {
-    if ahead.is_empty() {
-        let page = listing.next_page(PER_MESSAGE)?.unwrap_or_default();
-        ahead.extend(page.iter().map(listed));
+    mut told: Told,
+) -> Result<Option<(ListStatusPResponse, Told)>, tonic::Status> {
+    if told.ahead.is_empty() {
+        let mut page = told.listing.next_page(PER_MESSAGE)?.unwrap_or_default();
+        let measures = told.measures.take();
+        if let Some(measures) = measures.filter(|_| page.len() < PER_MESSAGE) {
+            measures.tell_cached(&mut page).await;
+        }
+        told.ahead.extend(page.iter().map(listed));
     }
-    let (mut file_infos, mut bytes) = (Vec::with_capacity(ahead.len()), 0);
-    while let Some(info) = ahead.pop_front() {
+    let (mut file_infos, mut bytes) = (Vec::with_capacity(told.ahead.len()), 0);
+    while let Some(info) = told.ahead.pop_front() {
         bytes += info.encoded_len();
         file_infos.push(info);
         if bytes >= MESSAGE_BYTES {
@@ -80,7 +93,7 @@ async fn next_message(
         }
     }
     let more = !file_infos.is_empty();
-    Ok(more.then_some((ListStatusPResponse { file_infos }, (listing, ahead))))
+    Ok(more.then_some((ListStatusPResponse { file_infos }, told)))
 }
 
 fn listed(status: &Status) -> FileInfo {
@@ -104,7 +117,10 @@ impl FileSystemMasterClientService for Files {
         let unset = GetStatusPOptions::default();
         let options = read_options(files, sent.options.as_ref().unwrap_or(&unset));
         let path = self.admit(sent.path()).await?;
-        let status = files.status(&caller, &path, &options).await?;
+        let mut status = files.status(&caller, &path, &options).await?;
+        if !sent.options.is_some_and(|options| options.without_cached()) {
+            self.0.measures.tell_cached(std::slice::from_mut(&mut status)).await;
+        }
         answer(GetStatusPResponse { file_info: Some((&status).into()) })
     }
 
@@ -115,8 +131,10 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?;
         let caller = caller(&request, &None);
         let sent = request.into_inner();
-        let options = read_options(files, &sent.options.unwrap_or_default());
-        let mut response = GetStatusBatchPResponse::default();
+        let unset = GetStatusPOptions::default();
+        let wanted = sent.options.as_ref().unwrap_or(&unset);
+        let options = read_options(files, wanted);
+        let (mut response, mut found) = (GetStatusBatchPResponse::default(), Vec::new());
         for text in sent.paths {
             let status = match FsPath::parse(&text) {
                 Ok(path) => match self.admit_to(&path).await {
@@ -127,10 +145,14 @@ impl FileSystemMasterClientService for Files {
                 Err(error) => Err(error),
             };
             match status {
-                Ok(status) => response.file_infos.push((&status).into()),
+                Ok(status) => found.push(status),
                 Err(_) => response.failed_paths.push(text),
             }
         }
+        if !wanted.without_cached() {
+            self.0.measures.tell_cached(&mut found).await;
+        }
+        response.file_infos = found.iter().map(FileInfo::from).collect();
         answer(response)
     }
 
@@ -147,9 +169,11 @@ impl FileSystemMasterClientService for Files {
         let options = sent.options.unwrap_or_default();
         let load = (options.load_metadata_type, options.default_load_metadata_type);
         let freshness = freshness(&files, load, &options.common_options);
+        let measures = (!options.without_cached()).then(|| self.0.measures.clone());
         answer(messages(self.0.clone(), async move {
             let listing = files.list(&caller, &path, freshness).await?;
-            Ok((!options.load_metadata_only()).then_some(listing))
+            let told = Told { listing, measures, ahead: VecDeque::new() };
+            Ok((!options.load_metadata_only()).then_some(told))
         }))
     }
 

@@ -2,6 +2,7 @@
 
 mod atomic;
 mod copy;
+mod extra;
 mod life;
 mod measure;
 mod replicate;
@@ -43,4 +44,11 @@ fn put(cluster: &Cluster, dir: &str, count: usize, length: usize) {
 /// Whether all of `path` is cached.
 fn is_cached(cluster: &Cluster, path: &str) -> bool {
     cluster.ok(&["fs", "du", "-s", path]).contains("(100%)")
+}
+
+/// The workers that hold the file, by their place in the cluster.
+fn holders(cluster: &Cluster, path: &str) -> Vec<usize> {
+    let said = cluster.ok(&["fs", "-o", "json", "location", path]);
+    let holds = |port: u16| said.contains(&port.to_string());
+    (0..cluster.workers.len()).filter(|&i| holds(cluster.workers[i].port)).collect()
 }

@@ -1,14 +1,7 @@
 //! Files with bounds on their copies.
 
-use super::put;
+use super::{holders, put};
 use crate::cluster::{Cluster, eventually};
-
-/// The workers that hold the file, by their place in the cluster.
-fn holders(cluster: &Cluster, path: &str) -> Vec<usize> {
-    let said = cluster.ok(&["fs", "-o", "json", "location", path]);
-    let holds = |port: u16| said.contains(&port.to_string());
-    (0..cluster.workers.len()).filter(|&i| holds(cluster.workers[i].port)).collect()
-}
 
 #[test]
 fn a_file_has_its_copies_when_it_is_told_to_and_after_a_worker_is_lost() {

@@ -15,7 +15,7 @@ const ASK_AFTER: Duration = Duration::from_millis(50);
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// Whether a command that submits a job waits for its end.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Follow {
     /// Submit the job and do not wait for its end
     #[arg(long, conflicts_with = "progress")]
@@ -130,7 +130,8 @@ pub(super) fn summary(job: &Job) -> String {
         print::rate(job.bytes_done as u64, took(job)),
     );
     if job.files_skipped > 0 {
-        text.push_str(&format!(", {} of them there already", job.files_skipped));
+        let as_they_were = if job.kind == "free" { "left as they were" } else { "there already" };
+        text.push_str(&format!(", {} of them {as_they_were}", job.files_skipped));
     }
     if job.files_failed > 0 {
         text.push_str(&format!(", {} failed", job.files_failed));

@@ -17,6 +17,7 @@
 mod atomic;
 mod board;
 mod copy;
+mod extra;
 mod free;
 mod load;
 mod persist;
@@ -38,6 +39,7 @@ use crate::core::proto::v1::{self, Job, JobState};
 use crate::core::runtime::{Clock, Group};
 use crate::core::security::{Access, User};
 use crate::master::file_system::{FileSystem, Position};
+use crate::master::holdings::Holdings;
 use crate::master::journal::entry::JOBS as TABLE;
 use crate::master::workers::Registry;
 use board::Board;
@@ -79,6 +81,7 @@ struct Inner {
     /// Rung when a queue became shorter, a file settled or a job ended.
     room: Notify,
     workers: Registry,
+    holdings: Holdings,
     files: FileSystem,
     persister: Persister,
     clock: Clock,
@@ -129,6 +132,7 @@ impl Jobs {
             records: tokio::sync::Mutex::default(),
             work: Notify::new(),
             room: Notify::new(),
+            holdings: Holdings::new(files.config(), workers.clone()),
             workers,
             files,
             persister,

@@ -1,7 +1,7 @@
 //! One run of a job: from when it begins, or goes on, until it ends or is paused.
 
 use super::board::QUEUE;
-use super::{Jobs, Kind, Progress, Spec, atomic, copy, free, load, persist, verify};
+use super::{Jobs, Kind, Progress, Spec, atomic, copy, extra, free, load, persist, verify};
 use crate::core::error::{Result, unavailable};
 use crate::core::model::pattern::Selection;
 use crate::core::model::{FsPath, WorkerId};
@@ -35,6 +35,7 @@ impl Run {
             Kind::Load(job) if job.atomic => atomic::run(self, job).await,
             Kind::Load(job) => load::run(self, job).await,
             Kind::Persist(job) => persist::run(self, job).await,
+            Kind::Free(job) if job.replicas > 0 => extra::run(self, job.replicas).await,
             Kind::Free(job) => free::run(self, job).await,
             Kind::Copy(job) => copy::run(self, job).await,
             Kind::Verify(job) => verify::run(self, job).await,

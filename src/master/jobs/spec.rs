@@ -30,6 +30,11 @@ impl Spec {
         match &spec.kind {
             Kind::Copy(copy) => drop(copy.to.parse::<FsPath>()?),
             Kind::Load(load) if load.atomic => check_atomic(load)?,
+            Kind::Free(free) if free.replicas > 0 && free.forced => {
+                return Err(invalid_argument(
+                    "where copies stay, those of pinned files do: free them without forcing it",
+                ));
+            }
             _ => {}
         }
         Ok(spec)
@@ -103,6 +108,7 @@ impl Spec {
         let (mut replicas, mut to) = (0, String::new());
         match &self.kind {
             Kind::Load(load) => replicas = load.replicas.max(1),
+            Kind::Free(free) => replicas = free.replicas,
             Kind::Copy(copy) => to = copy.to.clone(),
             _ => {}
         }

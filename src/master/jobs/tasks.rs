@@ -2,7 +2,7 @@
 
 use super::board::Placed;
 use super::replicate::REPLICATION;
-use super::{Desk, Jobs, Progress, Share, copy, load, verify};
+use super::{Desk, Jobs, Progress, Share, copy, extra, load, verify};
 use crate::core::error::{Result, failed_precondition};
 use crate::core::model::{BlockId, FileId, WorkerId};
 use crate::core::proto::v1::task::Kind;
@@ -92,6 +92,7 @@ impl Jobs {
                 match &placed.task.kind {
                     Some(Kind::Load(load)) => load::settle(load, settled, bytes, &report, progress),
                     Some(Kind::Verify(_)) => verify::settle(settled, &report, progress),
+                    Some(Kind::Drop(_)) => extra::settle(settled, &report, progress),
                     Some(Kind::Copy(copy)) => {
                         let copied = copy::settle(copy, settled, bytes, &report, progress);
                         finishing = Some((placed.task.job_id, entry.run, copied));
@@ -143,7 +144,11 @@ impl Jobs {
                 let cause = "a worker ended the task without it: verify it again";
                 self.note_now(job, |progress| verify::unread(&missed, cause, progress));
             }
-            Some(Kind::Drop(_)) | None => {}
+            Some(Kind::Drop(drop)) => {
+                let missed = drop.block_ids.iter().filter(|id| !placed.settled.contains(id));
+                self.note_now(job, |progress| extra::gone(missed, progress));
+            }
+            None => {}
         }
         self.inner.room.notify_waiters();
     }
@@ -179,7 +184,18 @@ impl Jobs {
                         });
                     }
                 }
-                Some(Kind::Drop(_)) | None => {}
+                // Whoever has copies too many for good is asked again with the next pass.
+                Some(Kind::Drop(_)) if job == REPLICATION => {}
+                Some(Kind::Drop(mut drop)) => {
+                    drop.block_ids.retain(|id| !placed.settled.contains(id));
+                    let there = workers.start_of(placed.worker).is_some();
+                    if there && attempts < ATTEMPTS {
+                        self.place(placed.worker, job, Kind::Drop(drop), attempts);
+                    } else {
+                        self.note_now(job, |progress| extra::unheard(&drop.block_ids, progress));
+                    }
+                }
+                None => {}
             }
         }
         self.give_up_unanswered();

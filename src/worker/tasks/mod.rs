@@ -223,25 +223,30 @@ impl Tasks {
                     Err(error) => report.failed.push(failure(persist.file_id, &error)),
                 });
             }
-            Some(Kind::Drop(drop)) => self.drop_blocks(drop).await,
+            Some(Kind::Drop(drop)) => {
+                let dropped = self.drop_blocks(drop).await;
+                self.note(id, job, |report| report.dropped.extend(dropped));
+            }
             Some(Kind::Copy(copy)) => self.copy(id, job, copy).await,
             Some(Kind::Verify(verify)) => self.verify(id, job, verify).await,
             None => tracing::warn!(task = id, "not done: a task of a kind this worker knows not"),
         }
     }
 
-    /// Drops blocks that are to be at other workers, but for only copies.
-    async fn drop_blocks(&self, task: v1::DropTask) {
+    /// Drops blocks that are to be at other workers, but for only copies; says which were here.
+    async fn drop_blocks(&self, task: v1::DropTask) -> Vec<v1::DroppedBlock> {
         let store = self.inner.reads.store.clone();
-        let dropping = move || {
-            for id in task.block_ids {
-                let block = store.peek(BlockId(id)).filter(|block| !block.is_unpersisted());
-                block.iter().for_each(|block| store.discard(block));
-            }
+        let drop_one = move |block_id| {
+            let block = store.peek(BlockId(block_id)).filter(|block| !block.is_unpersisted())?;
+            let bytes = block.bytes_held() as i64;
+            store.discard(&block);
+            Some(v1::DroppedBlock { block_id, bytes })
         };
-        if let Err(error) = run_blocking(dropping).await {
+        let dropping = move || task.block_ids.into_iter().filter_map(drop_one).collect();
+        run_blocking(dropping).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "dropping copies");
-        }
+            Vec::new()
+        })
     }
 
     /// Adds to what the master is told of a task.
@@ -261,6 +266,7 @@ impl Tasks {
             report.failed.extend(told.failed);
             report.copied.extend(told.copied);
             report.verified.extend(told.verified);
+            report.dropped.extend(told.dropped);
             if !told.version.is_empty() {
                 report.version = told.version;
                 report.modified_ms = told.modified_ms;

@@ -205,6 +205,9 @@ fn a_migration_can_be_held_ended_and_cut_short() {
     cluster.ok(&["fsadmin", "migrate", "pause"]);
     assert_eq!(status()["status"], "PAUSED");
     assert!(cluster.ok(&["fsadmin", "report"]).contains("Moving Blocks: PAUSED, "));
+    let report = json(&cluster, &["fsadmin", "-o", "json", "report"]);
+    assert!(report["migrationMovedBlocks"].as_i64() > Some(0), "{report}");
+    assert!(report["migrationTotalBlocks"].as_i64() > Some(0), "{report}");
     cluster.ok(&["fsadmin", "migrate", "start"]);
     assert_eq!(status()["status"], "RUNNING");
     read_all(&cluster, 80);
@@ -382,6 +385,10 @@ fn a_file_that_its_store_does_not_take_is_shown_and_tried_again() {
         let failed = cluster.ok(&["fsadmin", "persist", "ls"]);
         failed.starts_with("/out/a: ").then_some(())
     });
+    let report = cluster.ok(&["fsadmin", "report"]);
+    assert!(report.contains("To Persist: 1 files, 1 of them failed so far"), "{report}");
+    let report = json(&cluster, &["fsadmin", "-o", "json", "report"]);
+    assert_eq!((&report["filesToPersist"], &report["filesNotPersisted"]), (&1.into(), &1.into()));
     fs::remove_file(cluster.root_ufs().join("out")).unwrap();
     assert!(cluster.ok(&["fsadmin", "persist", "retry"]).contains("tried again"));
     eventually("it is persisted whole", || {

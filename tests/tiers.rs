@@ -136,6 +136,17 @@ fn memory_is_lowered_to_its_low_watermark_and_what_leaves_it_is_read_from_the_ne
     });
     assert!(metric(&cluster, "moved_down_blocks") > 0.0);
     assert_eq!(metric(&cluster, "evicted_blocks"), 0.0);
+    eventually("the report shows it", || {
+        let report = json(&cluster, &["fsadmin", "-o", "json", "report"]);
+        let tiers = report["tiers"].as_array()?;
+        assert_eq!((tiers.len(), &tiers[0]["medium"]), (2, &"MEM".into()));
+        let moves = &report["tierMoves"];
+        let used = tiers[1]["usedBytes"].as_u64()? >= 20 * MIB as u64;
+        let moved = moves["demotedBlocks"].as_u64()? > 0 && moves["movedBytes"].as_u64()? > 0;
+        (used && moved && moves["evictedBlocks"] == 0).then_some(())
+    });
+    let page = cluster.ok(&["fsadmin", "report"]);
+    assert!(page.contains("Moved Between Tiers: 0 blocks up") && page.contains("\nMEM "), "{page}");
     let filled = metric(&cluster, "filled_bytes");
     cat(&cluster, "data", 0..40);
     let table = cluster.ok(&["fsadmin", "report", "capacity"]);
@@ -283,6 +294,13 @@ fn a_damaged_page_is_found_filled_again_and_counted() {
     });
     assert_eq!(metric(&cluster, "scrub_bad_pages"), 1.0);
     assert!(metric(&cluster, "scrubbed_bytes") >= 5.0 * MIB as f64);
+    eventually("the report shows it", || {
+        let report = json(&cluster, &["fsadmin", "-o", "json", "report"]);
+        let scrubbed = report["scrubbedBytes"].as_u64()? >= MIB as u64;
+        let pages = [&report["scrubBadPages"], &report["repairedPages"]];
+        (scrubbed && pages.iter().all(|count| **count == 1)).then_some(())
+    });
+    assert!(cluster.ok(&["fsadmin", "report"]).contains("1 found by scrubbing, 1 repaired"));
     assert_eq!(metric(&cluster, "filled_bytes"), 4.0 * MIB as f64 + 262_144.0, "one page alone");
     cat(&cluster, "data", 0..4);
 

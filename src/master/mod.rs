@@ -479,6 +479,8 @@ impl Master {
             ("Cluster.LostWorkers", totals.lost as f64),
             ("Master.TotalPaths", self.journal.state().inodes() as f64),
             ("Master.JobsRunning", running as f64),
+            ("Master.FilesToPersist", self.persister.waiting() as f64),
+            ("Master.FilesNotPersisted", self.persister.failures().len() as f64),
             ("Master.UptimeMs", (self.clock.now_ms() - self.start_ms) as f64),
         ];
         figures.map(|(name, value)| (name.to_string(), value)).into()

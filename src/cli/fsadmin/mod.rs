@@ -6,6 +6,7 @@ mod migrate;
 mod persist;
 mod ratelimit;
 mod report;
+mod summary;
 mod worker;
 
 use super::Global;

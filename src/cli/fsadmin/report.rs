@@ -3,19 +3,21 @@
 use crate::cli::fs::{left_out, mount_json, mount_line};
 use crate::cli::print;
 use crate::cli::session::Session;
-use crate::core::error::{ErrorKind, Result, unavailable};
-use crate::core::metrics::names::{self, Name};
+use crate::core::error::{Result, unavailable};
 use crate::core::model::{
     ByteSize, FsPath, Limits, MountInfo, Sums, TierUsage, WorkerInfo, WorkerState,
 };
 use clap::{Args, ValueEnum};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Report on the cluster, its capacity, its under stores, its metrics or blocks that move
+///
+/// The counts are of what workers have reported since the primary master started; more than 100,000
+/// files to persist count as so many.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   goosefs fsadmin report
+  goosefs fsadmin -o json report | jq .tierMoves
   goosefs fsadmin report capacity
   goosefs fsadmin report metrics | grep Cache")]
 pub struct Report {
@@ -26,7 +28,7 @@ pub struct Report {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Topic {
-    /// Masters, workers and space in short
+    /// Masters, workers, space, tiers, moves, verified blocks, jobs, and files to persist, in short
     #[default]
     Summary,
     /// Space on each worker
@@ -42,128 +44,13 @@ enum Topic {
 impl Report {
     pub(super) async fn run(self, session: &mut Session) -> Result<()> {
         match self.topic {
-            Topic::Summary => summary(session).await,
+            Topic::Summary => super::summary::report(session).await,
             Topic::Capacity => capacity(session).await,
             Topic::Ufs => ufs(session).await,
             Topic::Metrics => metrics(session).await,
             Topic::Migration => super::migrate::report(session).await,
         }
     }
-}
-
-async fn summary(session: &mut Session) -> Result<()> {
-    let masters = session.fs.masters().await?;
-    let capacity = session.fs.capacity().await?;
-    let free = capacity.total_bytes.saturating_sub(capacity.used_bytes);
-    let work = Work::of(session).await?;
-    if session.out.is_json() {
-        return session.out.json(&serde_json::json!({
-            "runningJobs": work.jobs,
-            "migration": work.migration,
-            "migrationMovedBytes": work.moved,
-            "migrationTotalBytes": work.to_move,
-            "scrubbedBytes": work.scrubbed,
-            "badPages": work.bad_pages,
-            "repairedPages": work.repaired_pages,
-            "masterAddress": masters.leader,
-            "masters": masters.masters.iter().map(|m| serde_json::json!({
-                "address": m.address, "role": m.role,
-            })).collect::<Vec<_>>(),
-            "startedMs": masters.start_ms,
-            "version": masters.version,
-            "clusterId": masters.cluster_id,
-            "liveWorkers": capacity.live_workers,
-            "lostWorkers": capacity.lost_workers,
-            "totalCapacityBytes": capacity.total_bytes,
-            "usedCapacityBytes": capacity.used_bytes,
-            "freeCapacityBytes": free,
-        }));
-    }
-    let all: Vec<_> =
-        masters.masters.iter().map(|m| format!("{} ({})", m.address, m.role)).collect();
-    let lines = [
-        ("Master Address", masters.leader.clone()),
-        ("Masters", all.join(", ")),
-        ("Started", print::time(masters.start_ms)),
-        ("Uptime", uptime(masters.start_ms)),
-        ("Version", masters.version.clone()),
-        ("Cluster Id", masters.cluster_id.clone()),
-        ("Live Workers", capacity.live_workers.to_string()),
-        ("Lost Workers", capacity.lost_workers.to_string()),
-        ("Total Capacity", ByteSize(capacity.total_bytes).to_string()),
-        ("Used Capacity", ByteSize(capacity.used_bytes).to_string()),
-        ("Free Capacity", ByteSize(free).to_string()),
-        ("Running Jobs", work.jobs.to_string()),
-        ("Moving Blocks", work.moving()),
-        ("Scrubbed", ByteSize(work.scrubbed).to_string()),
-        ("Bad Pages", format!("{} found, {} repaired", work.bad_pages, work.repaired_pages)),
-    ];
-    session.out.line("GooseFS cluster summary:")?;
-    lines.iter().try_for_each(|(name, value)| session.out.line(format!("    {name}: {value}")))
-}
-
-/// What the cluster is doing by itself.
-struct Work {
-    jobs: usize,
-    /// How it goes with the last migration; empty where there was none.
-    migration: String,
-    moved: u64,
-    to_move: u64,
-    scrubbed: u64,
-    bad_pages: u64,
-    repaired_pages: u64,
-}
-
-impl Work {
-    async fn of(session: &Session) -> Result<Work> {
-        let metrics = session.fs.metrics().await?;
-        let count = |name: &Name| {
-            let key = format!("Worker.{}", name.text);
-            metrics.get(&key).copied().unwrap_or_default() as u64
-        };
-        let migration = match session.fs.migration().await {
-            Ok(migration) => migration,
-            Err(error) if error.kind() == ErrorKind::NotFound => Default::default(),
-            Err(error) => return Err(error),
-        };
-        let jobs = session.fs.jobs().await?;
-        Ok(Work {
-            jobs: jobs.iter().filter(|job| job.ended_ms == 0).count(),
-            moved: migration.migrated_bytes().max(0) as u64,
-            to_move: migration.total_bytes().max(0) as u64,
-            migration: migration.status.unwrap_or_default(),
-            scrubbed: count(&names::WORKER_SCRUBBED_BYTES),
-            bad_pages: count(&names::WORKER_BAD_PAGES),
-            repaired_pages: count(&names::WORKER_REPAIRED_PAGES),
-        })
-    }
-
-    fn moving(&self) -> String {
-        match self.migration.as_str() {
-            "RUNNING" | "PAUSED" => {
-                format!(
-                    "{}, {} of {}",
-                    self.migration,
-                    ByteSize(self.moved),
-                    ByteSize(self.to_move)
-                )
-            }
-            _ => "no".into(),
-        }
-    }
-}
-
-/// How long ago `start_ms` is, in the words of GooseFS.
-fn uptime(start_ms: i64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
-    let seconds = (now - start_ms).max(0) / 1000;
-    format!(
-        "{} day(s), {} hour(s), {} minute(s), and {} second(s)",
-        seconds / 86_400,
-        seconds / 3600 % 24,
-        seconds / 60 % 60,
-        seconds % 60
-    )
 }
 
 async fn capacity(session: &mut Session) -> Result<()> {
@@ -238,7 +125,8 @@ fn tier_row(worker: &WorkerInfo, tier: &TierUsage) -> Vec<String> {
     ]
 }
 
-fn percent(part: u64, whole: u64) -> u64 {
+/// Which part of the whole it is; nothing of nothing.
+pub(super) fn percent(part: u64, whole: u64) -> u64 {
     (u128::from(part) * 100).checked_div(u128::from(whole)).unwrap_or(0).min(100) as u64
 }
 

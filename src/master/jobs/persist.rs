@@ -41,6 +41,9 @@ const STORE_DOWN: u32 = 32;
 const LOOK_REST: u32 = 20;
 /// How often attempts at files that were deleted are forgotten.
 const FORGET_EVERY_MS: i64 = 60_000;
+/// Files counted in one go, and for somebody who asks how many wait.
+const COUNTED: usize = 10_000;
+const MOST_COUNTED: usize = 100_000;
 /// Bytes of a cause that are kept.
 const MOST_CAUSE: usize = 500;
 
@@ -288,6 +291,20 @@ impl Persister {
         let mut failed: Vec<_> = failed.map(|(&id, attempt)| (id, attempt.cause.clone())).collect();
         failed.sort_unstable();
         failed
+    }
+
+    /// How many files wait, as far as [`MOST_COUNTED`].
+    pub fn waiting(&self) -> usize {
+        let (mut count, mut after) = (0, None);
+        while count < MOST_COUNTED {
+            let Ok(page) = self.files.state().to_persist(after, COUNTED) else { break };
+            count += page.len();
+            after = page.last().map(|&(id, _)| id);
+            if page.len() < COUNTED {
+                break;
+            }
+        }
+        count
     }
 
     /// Has files that failed tried again at once; says whether there are any.

@@ -62,6 +62,7 @@ fn tiers_that_make_no_sense_are_refused_before_and_when_a_worker_starts() {
         (format!("worker.dirs=SSD:{}:lots", at("a")), "\"lots\" is no size"),
         (format!("worker.dirs=TAPE:{}:9MB", at("a")), "MEDIUM:path:quota"),
         ("worker.watermark.high=50%".into(), "watermark.low"),
+        ("worker.memory.budget=16MB".into(), "give it 41943040 or more"),
     ];
     for (setting, complaint) in wrong {
         for verb in [&["checkConf"][..], &["worker", "start"]] {

@@ -17,6 +17,9 @@
 //! a writer who waits for an upload. Where a fill asks another worker, where readers wait for fills, the
 //! wait ends in time, and the fill goes to the under store.
 //!
+//! A stream that waits for its turn is not read, so what has come of it stays unread: a small window
+//! each, which must not use up that of the connection, or the stream with the turn would starve.
+//!
 //! Turns are counted in bytes, by what the work may hold at most. Who finds nothing left waits; a
 //! reader or writer that has waited long is told so, and asks another worker. Without a budget nobody waits.
 
@@ -45,6 +48,8 @@ const UPLOAD: u64 = 2 * MIB;
 const PARTS: u64 = 16 * MIB;
 /// How long a reader or writer waits for its turn.
 const TURN: Duration = Duration::from_secs(30);
+/// How long a block from another worker waits, a little less than its sender does.
+const RECEIPT_TURN: Duration = Duration::from_secs(50);
 /// How long a client that writes to an under store waits: those before it may have large files.
 const UPLOAD_TURN: Duration = Duration::from_secs(300);
 
@@ -131,7 +136,7 @@ impl Memory {
             let text = format!("a block with pages of {page} bytes: {}", shares.receipts.cure());
             return Err(Error::new(ErrorKind::ResourceExhausted, text));
         }
-        shares.receipts.turn(bytes, TURN).await
+        shares.receipts.turn(bytes, RECEIPT_TURN).await
     }
 
     /// The turn of a client's file on its way to an under store.

@@ -51,8 +51,10 @@ impl Default for Windows {
 }
 
 impl Windows {
-    /// For a process that has little memory.
-    pub const SMALL: Windows = Windows { stream: 1 << 20, connection: 2 << 20 };
+    /// For a process that has little memory. What bounds it is the window of each stream: those that
+    /// wait for memory are not read, and with a small window of the connection they would keep it
+    /// from the one that has some, for which they wait.
+    pub const SMALL: Windows = Windows { stream: 256 << 10, connection: 1 << 30 };
 }
 
 /// Serves `routes` until `shutdown` ends, then lets calls in flight finish for up to `grace`.

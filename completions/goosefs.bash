@@ -1409,12 +1409,16 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fs__subcmd__free)
-            opts="-f -o -D -h -V --force --include --exclude --output --config --help --version"
+            opts="-f -o -D -h -V --force --replicas --include --exclude --output --config --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --replicas)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --include)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

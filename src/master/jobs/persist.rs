@@ -293,7 +293,7 @@ impl Persister {
         failed
     }
 
-    /// How many files wait, as far as [`MOST_COUNTED`].
+    /// How many files wait, as far as 100,000.
     pub fn waiting(&self) -> usize {
         let (mut count, mut after) = (0, None);
         while count < MOST_COUNTED {

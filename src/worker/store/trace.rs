@@ -11,17 +11,20 @@
 //! if it is in the sample; the file is written by [`Trace::flush`].
 
 use crate::core::config;
-use crate::core::error::{Context, Result};
+use crate::core::error::{Context, Result, failed_precondition};
 use crate::core::model::BlockId;
 use parking_lot::Mutex;
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Lines that wait to be written have no more bytes than that.
 const PENDING: usize = 4 << 20;
+/// What the first line takes at most.
+const HEADER: u64 = 256;
 
 /// Records accesses to blocks.
 #[derive(Debug)]
@@ -52,7 +55,8 @@ impl Trace {
     /// already is continued. Waits for the disk.
     ///
     /// # Errors
-    /// Why the file cannot be written.
+    /// Why the file cannot be written; `FailedPrecondition` for one that another worker writes, or that
+    /// was recorded with another share or capacity.
     pub fn open(config: &config::Worker, capacity: u64) -> Result<Option<Trace>> {
         let path = &config.trace_file;
         if path.as_os_str().is_empty() {
@@ -60,20 +64,14 @@ impl Trace {
         }
         let opening = || format!("opening {} (goosefs.worker.trace.file)", path.display());
         let share = config.trace_share.0;
-        let begin = || -> std::io::Result<Out> {
-            let mut file = File::options().append(true).create(true).open(path)?;
-            if file.metadata()?.len() == 0 {
-                writeln!(file, "# share={share} capacity={capacity}")?;
-            }
-            Ok(Out { length: file.metadata()?.len(), file })
-        };
+        let header = format!("# share={share} capacity={capacity}");
         let trace = Trace {
             path: path.clone(),
             below: share,
             most: config.trace_size.0,
             over: AtomicBool::new(false),
             pending: Mutex::default(),
-            out: Mutex::new(begin().with_context(opening)?),
+            out: Mutex::new(begin(path, &header).with_context(opening)?),
         };
         tracing::info!(file = %path.display(), share, most = trace.most, "recording accesses");
         Ok(Some(trace))
@@ -119,6 +117,33 @@ impl Trace {
             .inspect_err(|_| self.over.store(true, Ordering::Relaxed))
             .with_context(|| format!("recording accesses in {}", self.path.display()))
     }
+}
+
+/// Opens a record to go on with, or makes one. It is this process's until it ends.
+fn begin(path: &Path, header: &str) -> Result<Out> {
+    let mut file = File::options().read(true).append(true).create(true).open(path)?;
+    if file.try_lock().is_err() {
+        return Err(failed_precondition("another worker records there: name another file"));
+    }
+    let mut first = String::new();
+    BufReader::new((&file).take(HEADER)).read_line(&mut first)?;
+    if first.is_empty() {
+        writeln!(file, "{header}")?;
+    } else if first.trim_end() != header {
+        return Err(failed_precondition(format!(
+            "it was recorded with {:?} and this worker has {header:?}: name another file, or remove it",
+            first.trim_end()
+        )));
+    }
+    // A line that was cut off must not become another with the next.
+    let length = file.metadata()?.len();
+    let looked_at = length.min(HEADER);
+    let mut end = vec![0; looked_at as usize];
+    file.read_exact_at(&mut end, length - looked_at)?;
+    let cut = end.iter().rev().take_while(|&&byte| byte != b'\n').count();
+    let length = length - cut as u64;
+    file.set_len(length)?;
+    Ok(Out { length, file })
 }
 
 /// A number from 0 to 1 that is spread evenly over ids and always the same for one.
@@ -177,5 +202,32 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_not_made_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trace");
+        std::fs::write(&path, "# share=1 capacity=1\n20").unwrap();
+        let trace = Trace::open(&settings(&path, 1.0, 1000), 1).unwrap().unwrap();
+        trace.note(BlockId(300), 5);
+        trace.flush().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "# share=1 capacity=1\n300 5\n");
+    }
+
+    #[test]
+    fn a_record_of_another_worker_or_of_other_settings_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trace");
+        let settings = |share| settings(&path, share, 1000);
+        let first = Trace::open(&settings(1.0), 1).unwrap();
+        let error = Trace::open(&settings(1.0), 1).unwrap_err().to_string();
+        assert!(error.contains("another worker") && error.contains("trace"), "{error}");
+        drop(first);
+        for (share, capacity) in [(0.5, 1), (1.0, 2)] {
+            let error = Trace::open(&settings(share), capacity).unwrap_err().to_string();
+            assert!(error.contains("share=1 capacity=1") && error.contains("remove"), "{error}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Free down to a number of copies: what there is of a block beyond that goes.
 //!
 //! The master does not know who holds a block, so every worker is asked about some files at a time.
-//! The first holders in the order of the ring keep theirs, since readers come by there first; the
-//! others are told to drop theirs, and say what came free.
+//! Of those who hold all of it the first in the order of the ring keep theirs, since readers come by
+//! there first; the others are told to drop theirs, and say what came free. A part of a block is no
+//! copy: it goes only where enough are whole. Nothing begins while workers give blocks to each other.
 //!
 //! What is pinned stays as it is, and so does what is not in its under store: there are no more copies
 //! of that than keep it from being lost.
@@ -10,8 +11,8 @@
 use super::load;
 use super::progress::Progress;
 use super::run::{Chosen, Run};
-use crate::core::error::{Error, Result};
-use crate::core::model::{BlockId, Ring, Status, WorkerId, WorkerInfo};
+use crate::core::error::{Result, failed_precondition};
+use crate::core::model::{BlockId, Ring, Status, WorkerId, WorkerInfo, WorkerState};
 use crate::core::proto::convert::Part;
 use crate::core::proto::v1;
 use crate::core::proto::v1::task::Kind;
@@ -23,11 +24,14 @@ use std::collections::{HashMap, HashSet};
 const AT_ONCE: usize = 8_192;
 /// Blocks in one task.
 const MOST_BLOCKS: usize = 512;
+/// Times a worker is asked before its copies stay as they are.
+const TIMES_ASKED: usize = 3;
 
 /// Has the copies beyond `copies` of each block dropped, or beyond what its file is to have at least.
 pub(super) async fn run(run: &Run, copies: u32) -> Result<()> {
     run.need_worker("drop copies").await?;
-    let (chosen, silent) = (Chosen::of(&run.spec)?, HashSet::new());
+    nothing_moves(run)?;
+    let (chosen, silent) = (Chosen::of(&run.spec)?, HashMap::new());
     let mut search = Search { run, chosen, copies, silent };
     let mut walk = run.walk_here().await?;
     while let Some(step) = walk.next().await {
@@ -36,8 +40,26 @@ pub(super) async fn run(run: &Run, copies: u32) -> Result<()> {
             Err((path, error)) => run.note(|p| p.unreadable(&path, &error.to_string())),
         }
     }
+    // Behind all that was walked: a later run goes on where this one was.
+    let (top, silent) = (run.spec.path()?, search.silent);
+    silent.values().for_each(|cause| run.note(|progress| progress.unreadable(&top, cause)));
     run.note(Progress::listed);
     Ok(())
+}
+
+/// Who gives a block away, or takes one, is no judge of how many there are.
+fn nothing_moves(run: &Run) -> Result<()> {
+    let moves = |worker: &&WorkerInfo| {
+        matches!(worker.state, WorkerState::WarmingUp | WorkerState::Draining)
+    };
+    match run.workers().live().iter().find(moves) {
+        Some(worker) => Err(failed_precondition(format!(
+            "blocks move to or from worker {}, so copies are not counted now: free again once it has \
+             ended (goosefs fsadmin report)",
+            worker.address
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The search for copies too many.
@@ -45,8 +67,8 @@ struct Search<'a> {
     run: &'a Run,
     chosen: Chosen,
     copies: u32,
-    /// Workers that did not answer: their copies stay, and do not count as copies.
-    silent: HashSet<WorkerId>,
+    /// Workers that did not answer, with the cause: their copies stay, and do not count as copies.
+    silent: HashMap<WorkerId, String>,
 }
 
 impl Search<'_> {
@@ -72,7 +94,6 @@ impl Search<'_> {
     }
 
     async fn thin_out_some(&mut self, files: Vec<Status>) {
-        let ring = self.run.workers().ring();
         let blocks_of = |(at, status): (usize, &Status)| {
             let id = status.id;
             (0..self.blocks_of(status)).map(move |index| (at, id.block(index)))
@@ -80,7 +101,9 @@ impl Search<'_> {
         let blocks: Vec<_> = files.iter().enumerate().flat_map(blocks_of).collect();
         let (mut drops, mut counts) = (HashMap::<_, Vec<i64>>::new(), vec![0; files.len()]);
         for some in blocks.chunks(AT_ONCE) {
-            for (holders, &(at, id)) in self.holders(some).await.into_iter().zip(some) {
+            let holders = self.holders(some).await;
+            let ring = self.run.workers().ring();
+            for (holders, &(at, id)) in holders.into_iter().zip(some) {
                 let stay = self.copies.max(files[at].replication().min);
                 for worker in too_many(&ring, id, holders, stay as usize) {
                     drops.entry(worker).or_default().push(id.0);
@@ -106,49 +129,62 @@ impl Search<'_> {
     }
 
     /// Who holds each of these blocks, or a part of it.
-    async fn holders(&mut self, blocks: &[(usize, BlockId)]) -> Vec<Vec<WorkerId>> {
+    async fn holders(&mut self, blocks: &[(usize, BlockId)]) -> Vec<Vec<Held>> {
         let workers = self.run.workers().live();
-        let workers = workers.iter().filter(|worker| !self.silent.contains(&worker.id));
-        let answers = workers.map(async |worker| {
-            let ids = blocks.iter().map(|(_, id)| *id);
-            (worker, self.run.jobs.inner.holdings.of(&worker.address, ids, PATIENCE).await)
-        });
+        let workers = workers.iter().filter(|worker| !self.silent.contains_key(&worker.id));
+        let answers = workers.map(async |worker| (worker, self.parts(worker, blocks).await));
         let mut holders = vec![Vec::new(); blocks.len()];
-        let mut silent = Vec::new();
         for (worker, answer) in join_all(answers).await {
-            match answer {
-                Ok(parts) => holders
-                    .iter_mut()
-                    .zip(parts)
-                    .filter(|(_, part)| *part != Part::None)
-                    .for_each(|(holders, _)| holders.push(worker.id)),
-                Err(error) => silent.push((worker.clone(), error)),
+            let parts = match answer {
+                Ok(parts) => parts,
+                Err(error) => {
+                    let cause = format!("worker {} keeps its copies: {error}", worker.address);
+                    self.silent.insert(worker.id, cause);
+                    continue;
+                }
+            };
+            for (holders, part) in holders.iter_mut().zip(parts) {
+                if part != Part::None {
+                    holders.push(Held { worker: worker.id, whole: part == Part::Whole });
+                }
             }
         }
-        silent.into_iter().for_each(|(worker, error)| self.fell_silent(&worker, &error));
         holders
     }
 
-    fn fell_silent(&mut self, worker: &WorkerInfo, error: &Error) {
-        self.silent.insert(worker.id);
-        let cause = format!("worker {} keeps its copies: {error}", worker.address);
-        if let Ok(top) = self.run.spec.path() {
-            self.run.note(|progress| progress.unreadable(&top, &cause));
+    /// What a worker says it holds of these blocks. One that is busy is asked more than once.
+    async fn parts(&self, worker: &WorkerInfo, blocks: &[(usize, BlockId)]) -> Result<Vec<Part>> {
+        let holdings = &self.run.jobs.inner.holdings;
+        let ask = || holdings.of(&worker.address, blocks.iter().map(|(_, id)| *id), PATIENCE);
+        let mut answer = ask().await;
+        for _ in 1..TIMES_ASKED {
+            if answer.is_ok() {
+                break;
+            }
+            answer = ask().await;
         }
+        answer
     }
 }
 
-/// Those of `holders` that are to drop their copy of a block, so that `stay` copies do.
-fn too_many(ring: &Ring, block: BlockId, mut holders: Vec<WorkerId>, stay: usize) -> Vec<WorkerId> {
-    if holders.len() <= stay {
+/// What a worker has of a block.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    worker: WorkerId,
+    whole: bool,
+}
+
+/// Those of `holders` that are to drop what they have of a block, so that `stay` have all of it.
+fn too_many(ring: &Ring, block: BlockId, mut holders: Vec<Held>, stay: usize) -> Vec<WorkerId> {
+    let whole = holders.iter().filter(|held| held.whole).count();
+    if holders.len() <= stay || whole < stay {
         return Vec::new();
     }
     let owners = ring.owners(block, ring.workers().len(), |_| false);
     // Who is not on the ring, or beside another worker on its host, comes after those who are.
-    holders.sort_by_key(|id| {
-        (owners.iter().position(|owner| owner.id == *id).unwrap_or(usize::MAX), *id)
-    });
-    holders.split_off(stay)
+    let place = |id| owners.iter().position(|owner| owner.id == id).unwrap_or(usize::MAX);
+    holders.sort_by_key(|held| (!held.whole, place(held.worker), held.worker));
+    holders.split_off(stay).iter().map(|held| held.worker).collect()
 }
 
 /// Notes a worker's report about copies it has dropped.
@@ -190,12 +226,22 @@ mod tests {
         let block = FileId::from_container(7).block(0);
         let order: Vec<WorkerId> =
             ring.owners(block, 4, |_| false).iter().map(|worker| worker.id).collect();
-        let of = |holders: &[WorkerId], stay| too_many(&ring, block, holders.to_vec(), stay);
+        let held = |whole| move |&worker: &WorkerId| Held { worker, whole };
+        let mixed = |all: &[WorkerId], parts: &[WorkerId], stay| {
+            let holders = all.iter().map(held(true)).chain(parts.iter().map(held(false)));
+            too_many(&ring, block, holders.collect(), stay)
+        };
+        let of = |holders: &[WorkerId], stay| mixed(holders, &[], stay);
         assert_eq!(of(&[1, 2, 3, 4], 1), order[1..]);
         assert_eq!(of(&[4, 3, 2, 1], 3), order[3..]);
         assert!(of(&[1, 2], 2).is_empty());
         assert_eq!(of(&[order[2], order[3]], 1), [order[3]], "the owner has none");
         assert_eq!(of(&[99, order[3]], 1), [99], "one that is not on the ring");
+        // A part is no copy, whoever has it.
+        assert_eq!(mixed(&[order[2]], &[order[0]], 1), [order[0]]);
+        assert_eq!(mixed(&[order[2], order[3]], &[order[0]], 1), [order[3], order[0]]);
+        assert!(mixed(&[order[2]], &[order[0], order[1]], 2).is_empty());
+        assert!(mixed(&[], &[order[0], order[1]], 1).is_empty());
     }
 
     #[test]

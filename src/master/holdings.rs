@@ -12,9 +12,12 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How long a worker may take to answer somebody who can wait.
 pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long at least a connection may take: several round trips, and that once.
+const CONNECTING: Duration = Duration::from_secs(1);
 
 /// Asks workers what they hold. Clones share connections.
 #[derive(Clone)]
@@ -48,18 +51,18 @@ impl Holdings {
     ) -> Result<Vec<Part>> {
         let request = HoldsRequest::about(blocks);
         let asked = request.steps.len();
-        let call = async {
-            let mut client = CacheClient::new(self.channel(address).await?)
-                .max_decoding_message_size(MAX_MESSAGE);
-            let answer = client.holds(request).await.map_err(Error::from)?.into_inner();
-            Ok(answer.parts(asked).collect())
-        };
-        let answer = tokio::time::timeout(patience, call).await;
-        let answer = answer.unwrap_or_else(|_| Err(unavailable("it does not answer in time")));
-        if answer.is_err() {
-            self.inner.channels.lock().remove(address);
+        let late = |_| unavailable("it does not answer in time");
+        let channel = timeout(patience.max(CONNECTING), self.channel(address));
+        let channel = channel.await.map_err(late)??;
+        let mut client = CacheClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+        // Who is late is connected still.
+        match timeout(patience, client.holds(request)).await.map_err(late)? {
+            Ok(answer) => Ok(answer.into_inner().parts(asked).collect()),
+            Err(status) => {
+                self.inner.channels.lock().remove(address);
+                Err(Error::from(status))
+            }
         }
-        answer
     }
 
     async fn channel(&self, address: &WorkerAddress) -> Result<Channel> {

@@ -464,7 +464,7 @@ impl Master {
         })
     }
 
-    /// The master's own figures.
+    /// The master's own figures. Reads the metastore.
     fn figures(&self) -> Vec<(String, f64)> {
         let totals = self.workers.totals();
         let running = self.jobs.list().iter().filter(|job| job.ended_ms == 0).count();
@@ -480,7 +480,7 @@ impl Master {
             ("Master.TotalPaths", self.journal.state().inodes() as f64),
             ("Master.JobsRunning", running as f64),
             ("Master.FilesToPersist", self.persister.waiting() as f64),
-            ("Master.FilesNotPersisted", self.persister.failures().len() as f64),
+            ("Master.FilesNotPersisted", self.persister.failing() as f64),
             ("Master.UptimeMs", (self.clock.now_ms() - self.start_ms) as f64),
         ];
         figures.map(|(name, value)| (name.to_string(), value)).into()

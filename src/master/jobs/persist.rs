@@ -293,7 +293,12 @@ impl Persister {
         failed
     }
 
-    /// How many files wait, as far as 100,000.
+    /// How many files failed at least once and still wait.
+    pub fn failing(&self) -> usize {
+        self.attempts.lock().values().filter(|attempt| attempt.failures > 0).count()
+    }
+
+    /// How many files wait, as far as 100,000. Reads the metastore.
     pub fn waiting(&self) -> usize {
         let (mut count, mut after) = (0, None);
         while count < MOST_COUNTED {

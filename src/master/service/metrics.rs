@@ -9,7 +9,7 @@ use crate::core::proto::grpc::metric::{
 };
 use crate::master::Master;
 use std::sync::Arc;
-use tonic::{Request, Response};
+use tonic::{Request, Response, Status};
 
 /// The metrics service.
 pub struct Metrics(pub Arc<Master>);
@@ -40,10 +40,14 @@ impl MetricsMasterClientService for Metrics {
             string_value: None,
             metric_type: Some(kind as i32),
         };
+        let master = self.0.clone();
+        // What waits to be persisted is counted in the metastore.
+        let own = tokio::task::spawn_blocking(move || master.figures());
+        let own = own.await.map_err(|error| Status::internal(error.to_string()))?;
         let pushed = self.0.metrics.figures().into_iter();
         let metrics = pushed
             .map(|(name, figure)| (name, told(figure.value, figure.kind)))
-            .chain(self.0.figures().into_iter().map(|(name, v)| (name, told(v, MetricType::Gauge))))
+            .chain(own.into_iter().map(|(name, v)| (name, told(v, MetricType::Gauge))))
             .collect();
         Ok(Response::new(GetMetricsPResponse { metrics }))
     }

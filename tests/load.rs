@@ -3,6 +3,7 @@
 use crate::cluster::{Cluster, Masters, eventually};
 use std::fs;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 fn with_files(count: usize) -> Cluster {
     let cluster = Cluster::start();
@@ -26,6 +27,32 @@ fn a_load_brings_every_file_into_the_cache() {
     let again = cluster.ok(&["load", "/data", "-o", "json"]);
     let again: serde_json::Value = serde_json::from_str(&again).unwrap();
     assert_eq!((&again[0]["state"], &again[0]["filesDone"]), (&"DONE".into(), &50.into()));
+}
+
+#[test]
+fn a_load_of_metadata_brings_names_and_no_bytes() {
+    let cluster = with_files(50);
+    let said = cluster.ok(&["load", "--metadata-only", "/data"]);
+    assert!(said.contains("50 files"), "{said}");
+    assert!(cluster.ok(&["fs", "du", "-s", "/data"]).contains("(0%)"));
+    // The tree knows them now: they are listed when the store is asked no more.
+    fs::rename(cluster.root_ufs().join("data"), cluster.root_ufs().join("elsewhere")).unwrap();
+    assert_eq!(cluster.ok(&["fs", "ls", "/data"]).lines().count(), 50);
+}
+
+#[test]
+fn a_worker_keeps_to_its_own_bound_towards_under_stores() {
+    let mut cluster = Cluster::setup().workers(0).start();
+    cluster.add_worker(&[("worker.ufs.bandwidth", "500KB")]);
+    cluster.wait_for_workers();
+    fs::write(cluster.root_ufs().join("big"), vec![7; 2 << 20]).unwrap();
+    let begun = Instant::now();
+    cluster.ok(&["load", "/big"]);
+    let least = Duration::from_secs(3);
+    assert!(begun.elapsed() > least, "2 MiB at 500 KB a second took {:?}", begun.elapsed());
+    let begun = Instant::now();
+    assert_eq!(cluster.run(&["fs", "cat", "/big"]).stdout, vec![7; 2 << 20]);
+    assert!(begun.elapsed() < least, "what is cached is read at any rate");
 }
 
 #[test]

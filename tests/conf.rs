@@ -62,7 +62,7 @@ fn tiers_that_make_no_sense_are_refused_before_and_when_a_worker_starts() {
         (format!("worker.dirs=SSD:{}:lots", at("a")), "\"lots\" is no size"),
         (format!("worker.dirs=TAPE:{}:9MB", at("a")), "MEDIUM:path:quota"),
         ("worker.watermark.high=50%".into(), "watermark.low"),
-        ("worker.memory.budget=16MB".into(), "give it 41943040 or more"),
+        ("worker.memory.budget=16MB".into(), "give it 60817408 or more"),
     ];
     for (setting, complaint) in wrong {
         for verb in [&["checkConf"][..], &["worker", "start"]] {
@@ -75,6 +75,17 @@ fn tiers_that_make_no_sense_are_refused_before_and_when_a_worker_starts() {
         }
     }
     std::fs::remove_dir_all(&dir).ok();
+}
+
+#[test]
+fn what_only_a_worker_needs_does_not_stop_other_commands() {
+    let small = "worker.memory.budget: 32MB\nworker.page.size: 1MB\n";
+    let (out, err, code) = with_file(small, &["getConf", "goosefs.worker.memory.budget"], &[]);
+    assert_eq!((out.trim(), code), ("32MB", 0), "{err}");
+    let (_, err, code) = with_file(small, &["checkConf"], &[]);
+    assert!(code == 1 && err.contains("give it 60817408 or more"), "{err}");
+    let (_, err, code) = with_file("worker.page.size: 4EB\n", &["checkConf"], &[]);
+    assert!(code == 1 && err.contains("goosefs.worker.page.size"), "{err}");
 }
 
 #[test]

@@ -81,6 +81,7 @@ impl CheckConf {
     /// Says that the configuration is valid, or fails naming what is not.
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         let config = global.load()?;
+        config.worker.check_memory()?;
         crate::worker::store::layout::check(&config.worker)?;
         println!("the configuration is valid: {} properties set", config.explicit().count());
         Ok(ExitCode::SUCCESS)

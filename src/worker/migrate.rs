@@ -379,7 +379,7 @@ impl Inner {
 
     /// Copies a block to `worker`, which has it durably when this returns.
     async fn push(&self, sender: &Sender, worker: &WorkerInfo, block: &Arc<Block>) -> Result<()> {
-        let _turn = self.memory.pass().await;
+        let _turn = self.memory.pass().await?;
         let channel = self.peers.channel(&worker.address).await?;
         let (messages, outbound) = tokio::sync::mpsc::channel(2);
         let mut client = BlockWorkerClient::new(channel);

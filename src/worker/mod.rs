@@ -79,6 +79,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let worker = &config.worker;
+    worker.check_memory()?;
     let listener =
         server::bind(&worker.bind_host, worker.rpc_port, "goosefs.worker.rpc.port").await?;
     let web = match worker.web_port {
@@ -187,6 +188,7 @@ impl Parts {
             counts: counts.clone(),
             intake,
             memory: memory.clone(),
+            upload_idle: write::UPLOAD_IDLE,
         };
         let mender = Mender::new(mounts.clone(), peers.clone());
         let reads =

@@ -39,10 +39,11 @@ impl Persister {
     /// Writes the file, block by block, and says what it became.
     ///
     /// # Errors
-    /// `DataLoss` when no worker has a good copy of some block, else why the store did not take it.
+    /// `DataLoss` when no worker has a good copy of some block, `Unavailable` when there is no memory
+    /// for it, else why the store did not take it.
     /// Nothing is visible there then.
     pub async fn persist(&self, task: &PersistTask) -> Result<UfsStatus> {
-        let _turn = self.memory.job_upload(task.length.max(0) as u64).await;
+        let _turn = self.memory.persist(task.length.max(0) as u64).await?;
         let (ufs, path) = self.mounts.open(task.mount_id, &task.ufs_path).await?;
         let attributes = Attributes {
             owner: Some(task.owner.clone()).filter(|owner| !owner.is_empty()),

@@ -1,7 +1,7 @@
 //! The worker over its own gRPC, on a directory of this machine as the under store.
 
 use super::*;
-use crate::core::error::ErrorKind;
+use crate::core::error::{Error, ErrorKind};
 use crate::core::model::{BlockId, FileId};
 use crate::core::proto::dataserver::{CreateUfsFileOptions, OpenUfsBlockOptions};
 use crate::core::proto::grpc::block::block_worker_client::BlockWorkerClient;
@@ -30,16 +30,27 @@ struct Rig {
 
 impl Rig {
     async fn start(medium: &str) -> Rig {
+        Rig::start_with(medium, &[], |_| {}).await
+    }
+
+    /// With these properties, and with other parts.
+    async fn start_with(
+        medium: &str,
+        properties: &[(&str, &str)],
+        change: impl FnOnce(&mut Parts),
+    ) -> Rig {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().to_str().unwrap().to_string();
         std::fs::create_dir(temp.path().join("ufs")).unwrap();
-        let config = Config::with(&[
-            ("goosefs.worker.dirs", &format!("{medium}:{root}/blocks:8MB")),
-            ("goosefs.worker.data.folder", &format!("{root}/meta")),
+        let (dirs, meta) = (format!("{medium}:{root}/blocks:8MB"), format!("{root}/meta"));
+        let usual = [
+            ("goosefs.worker.dirs", dirs.as_str()),
+            ("goosefs.worker.data.folder", &meta),
             ("goosefs.worker.page.size", "64KB"),
-        ])
-        .unwrap();
-        let parts = Parts::open(&config, None).await.unwrap();
+        ];
+        let config = Config::with(&[&usual[..], properties].concat()).unwrap();
+        let mut parts = Parts::open(&config, None).await.unwrap();
+        change(&mut parts);
         parts.mounts.add(MOUNT, &format!("file://{root}/ufs"), &Default::default()).unwrap();
         let listener = server::bind("127.0.0.1", 0, "").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -85,6 +96,22 @@ impl Rig {
             ask.try_send(progress).ok();
         }
         Ok(read.into())
+    }
+
+    /// How a file in the under store begins.
+    fn to_ufs(&self, name: &str) -> Value {
+        Value::Command(WriteRequestCommand {
+            r#type: Some(RequestType::UfsFile as i32),
+            id: Some(-1),
+            space_to_reserve: Some(i64::MAX),
+            create_ufs_file_options: Some(CreateUfsFileOptions {
+                ufs_path: Some(format!("file://{}/ufs/{name}", self.temp.path().display())),
+                mount_id: Some(MOUNT),
+                mode: Some(0o640),
+                ..Default::default()
+            }),
+            ..Default::default()
+        })
     }
 
     async fn write(&self, messages: Vec<Value>) -> Result<Vec<i64>> {
@@ -279,19 +306,7 @@ async fn a_write_is_there_after_its_stream_ends_and_flushes_are_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_that_is_broken_off_leaves_nothing() {
     let rig = Rig::start("MEM").await;
-    let ufs_path = format!("file://{}/ufs/x/y", rig.temp.path().display());
-    let to_ufs = Value::Command(WriteRequestCommand {
-        r#type: Some(RequestType::UfsFile as i32),
-        id: Some(-1),
-        space_to_reserve: Some(i64::MAX),
-        create_ufs_file_options: Some(CreateUfsFileOptions {
-            ufs_path: Some(ufs_path),
-            mount_id: Some(MOUNT),
-            mode: Some(0o640),
-            ..Default::default()
-        }),
-        ..Default::default()
-    });
+    let to_ufs = rig.to_ufs("x/y");
     for first in [begin(id(1)), to_ufs.clone()] {
         let (messages, requests) = mpsc::channel(8);
         for value in [first, chunk(data(2 << 20, 9)), flush()] {
@@ -316,6 +331,65 @@ async fn a_write_that_is_broken_off_leaves_nothing() {
     assert!(!written.exists());
     rig.write(vec![to_ufs, chunk(data(100, 1)), flush(), chunk(data(50, 2))]).await.unwrap();
     assert_eq!(std::fs::read(written).unwrap(), [data(100, 1), data(50, 2)].concat());
+}
+
+/// Room for one of each.
+const BOUNDED: [(&str, &str); 1] = [("goosefs.worker.memory.budget", "54MB")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_for_which_nothing_comes_ends_where_others_wait_and_leaves_nothing() {
+    let idle = |parts: &mut Parts| parts.writes.upload_idle = Duration::from_millis(200);
+    let rig = Rig::start_with("MEM", &BOUNDED, idle).await;
+    let (messages, requests) = mpsc::channel(8);
+    for value in [rig.to_ufs("idle"), chunk(data(100, 1)), flush()] {
+        messages.send(WriteRequest { value: Some(value) }).await.unwrap();
+    }
+    let mut client = rig.client.clone();
+    let answers = client.write_block(ReceiverStream::new(requests)).await;
+    let mut answers = answers.unwrap().into_inner();
+    assert_eq!(answers.message().await.unwrap().unwrap().offset(), 100);
+    // Nobody else wants to.
+    assert!(tokio::time::timeout(Duration::from_secs(1), answers.message()).await.is_err());
+    rig.write(vec![rig.to_ufs("other"), chunk(data(50, 2))]).await.unwrap();
+    let error = Error::from(answers.message().await.unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("goosefs.worker.memory.budget"), "{error}");
+    assert!(!rig.temp.path().join("ufs/idle").exists());
+    assert_eq!(std::fs::read(rig.temp.path().join("ufs/other")).unwrap(), data(50, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_goes_on_for_long_lets_others_go_between() {
+    let rig = Rig::start_with("MEM", &BOUNDED, |_| {}).await;
+    let (messages, requests) = mpsc::channel(1);
+    let mut client = rig.client.clone();
+    let answers = tokio::spawn(async move {
+        client.write_block(ReceiverStream::new(requests)).await.map(tonic::Response::into_inner)
+    });
+    for value in [begin(id(1)), chunk(data(1000, 0)), flush()] {
+        messages.send(WriteRequest { value: Some(value) }).await.unwrap();
+    }
+    let mut answers = answers.await.unwrap().unwrap();
+    assert_eq!(answers.message().await.unwrap().unwrap().offset(), 1000);
+    let other = rig.write(vec![begin(id(2)), chunk(data(1000, 2))]);
+    tokio::pin!(other);
+    let mut written = 1;
+    loop {
+        // Never idle.
+        let more = WriteRequest { value: Some(chunk(data(1000, written as u8))) };
+        messages.send(more).await.unwrap();
+        written += 1;
+        if let Ok(other) = tokio::time::timeout(Duration::from_millis(50), &mut other).await {
+            other.unwrap();
+            break;
+        }
+        assert!(written < 600, "the other waits for the first to end");
+    }
+    drop(messages);
+    assert!(answers.message().await.unwrap().is_none());
+    let bytes = (0..written).map(|seed| data(1000, seed as u8)).collect::<Vec<_>>().concat();
+    let read = rig.read(whole(id(1), bytes.len(), None)).await.unwrap();
+    assert_eq!(read, bytes);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ use crate::ufs::{Attributes, UfsWriter};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::{Status, Streaming};
@@ -31,6 +31,16 @@ const STEP: usize = 1 << 20;
 
 /// How long a block's writer keeps its turn while nothing comes.
 const IDLE: Duration = Duration::from_millis(500);
+
+/// How long it keeps its turn while others wait.
+const SLICE: Duration = Duration::from_secs(2);
+
+/// How long a file on its way to an under store keeps its turn while nothing comes and others wait.
+/// What there is of it is in its connector, so it ends with its turn.
+pub const UPLOAD_IDLE: Duration = Duration::from_secs(120);
+
+/// How often is looked for others who wait, then.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How long the end of a stream is not believed, where believing it wrongly shows.
 const LINGER: Duration = Duration::from_millis(5);
@@ -51,6 +61,20 @@ pub struct Writes {
     pub intake: Arc<Intake>,
     /// What writers may take together.
     pub memory: Memory,
+    /// How long a file on its way to an under store may keep others waiting while nothing comes.
+    pub upload_idle: Duration,
+}
+
+/// A writer's turn, and since when.
+struct Held {
+    turn: Turn,
+    since: Instant,
+}
+
+impl Held {
+    fn new(turn: Turn) -> Held {
+        Held { turn, since: Instant::now() }
+    }
 }
 
 /// How long a write waits for the master to say how a worker that has just started stands.
@@ -141,14 +165,15 @@ impl Writes {
             Some(Value::Command(command)) => command,
             _ => return Err(invalid_argument("a write that does not begin with a command")),
         };
-        let (_entered, mut turn) = match command.r#type() {
+        let (_entered, turn) = match command.r#type() {
             RequestType::GoosefsBlock => {
                 (Some(self.intake.enter().await?), self.memory.writer().await?)
             }
             _ => (None, self.memory.upload().await?),
         };
+        let mut held = Held::new(turn);
         let mut sink = self.open(&command).await?;
-        let poured = match self.pour(&mut sink, &mut turn, requests, answers).await {
+        let poured = match self.pour(&mut sink, &mut held, requests, answers).await {
             Ok(()) => believe(sink.linger(), answers).await,
             Err(error) => Err(error),
         };
@@ -196,38 +221,69 @@ impl Writes {
         }
     }
 
-    /// What comes next. A block for which nothing comes gives its turn back until something does: its
-    /// client may be waiting for another's.
+    /// What comes next. A block gives its turn back when nothing comes, because its client may be
+    /// waiting for another's, and when it has had it for long and others wait.
     async fn next(
         &self,
         sink: &mut Sink,
-        turn: &mut Turn,
+        held: &mut Held,
         requests: &mut Streaming<WriteRequest>,
     ) -> Result<Option<WriteRequest>> {
-        let Sink::Block(block) = sink else { return Ok(requests.message().await?) };
-        if turn.is_none() {
+        if held.turn.is_none() {
             return Ok(requests.message().await?);
+        }
+        let block = match sink {
+            Sink::Block(block) => block,
+            Sink::Ufs(file) => return self.next_of_file(&file.path, requests).await,
+        };
+        if held.since.elapsed() > SLICE && self.memory.wants_writer() {
+            block.rest().await?;
+            held.turn = None;
+            *held = Held::new(self.memory.writer_again().await?);
         }
         if let Ok(request) = tokio::time::timeout(IDLE, requests.message()).await {
             return Ok(request?);
         }
         block.rest().await?;
-        *turn = None;
+        held.turn = None;
         let request = requests.message().await?;
         if request.is_some() {
-            *turn = self.memory.writer().await?;
+            *held = Held::new(self.memory.writer_again().await?);
         }
         Ok(request)
+    }
+
+    /// What comes next of a file on its way to an under store, which ends if nothing does and
+    /// others wait: its client writes it again, or is told.
+    async fn next_of_file(
+        &self,
+        path: &str,
+        requests: &mut Streaming<WriteRequest>,
+    ) -> Result<Option<WriteRequest>> {
+        let mut patience = self.upload_idle;
+        loop {
+            if let Ok(request) = tokio::time::timeout(patience, requests.message()).await {
+                return Ok(request?);
+            }
+            if self.memory.wants_upload() {
+                return Err(unavailable(format!(
+                    "nothing came to be written to {path} for {} s while others wait: write it again, \
+                     without pauses, or raise goosefs.worker.memory.budget",
+                    self.upload_idle.as_secs()
+                )));
+            }
+            patience = LOOK;
+        }
     }
 
     async fn pour(
         &self,
         sink: &mut Sink,
-        turn: &mut Turn,
+        held: &mut Held,
         requests: &mut Streaming<WriteRequest>,
         answers: &Answers,
     ) -> Result<()> {
-        while let Some(request) = self.next(sink, turn, requests).await? {
+        while let Some(request) = self.next(sink, held, requests).await? {
             match request.value {
                 Some(Value::Chunk(chunk)) => {
                     let data = chunk.data.unwrap_or_default();

@@ -245,15 +245,6 @@ impl Config {
         if !["text", "json"].contains(&self.node.log_format.as_str()) {
             return Err(invalid_argument("goosefs.log.format is neither text nor json"));
         }
-        let budget = self.worker.memory_budget.0;
-        let least = least_worker_memory(self.worker.page_size.0);
-        if budget > 0 && budget < least {
-            return Err(invalid_argument(format!(
-                "goosefs.worker.memory.budget ({budget}) holds not one of each: a reader, a writer, a fill, \
-                 a block that moves in and one that moves out, and a file on its way to its under \
-                 store; give it {least} or more, or 0"
-            )));
-        }
         let (block, page) = (self.client.block_size.0, self.worker.page_size.0);
         if page == 0 || block == 0 || block % page != 0 {
             return Err(invalid_argument(format!(

@@ -33,10 +33,11 @@ settings! {
         ufs_bandwidth: ByteSize = "goosefs.worker.ufs.bandwidth", "0";
         /// Memory that data on its way through the worker may take: what is being read, written, filled,
         /// moved to and from other workers, verified, persisted, copied by jobs and uploaded waits for
-        /// its turn. 40MB at least, 0 for half of what its control group may have, and no bound where
+        /// its turn. 58MB at least, 0 for half of what its control group may have, and no bound where
         /// that has no limit. An object goes up one part at a time then, in place of four. Not in it are
         /// the program itself, what it knows of each block (under 1 KB), what lies in MEM directories,
-        /// up to 256KB of each stream that waits, and larger parts of objects beyond 16GB.
+        /// up to 256KB of each stream that waits,
+        /// and larger parts of objects beyond 16GB.
         memory_budget: ByteSize = "goosefs.worker.memory.budget", "0";
         /// Share in use of a directory where eviction starts.
         watermark_high: Share = "goosefs.worker.watermark.high", "95%";
@@ -82,10 +83,29 @@ settings! {
     }
 }
 
+impl Worker {
+    /// That its budget of memory is enough for a worker; for where one starts, as others may have the
+    /// same configuration and take no notice of it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` saying how much is.
+    pub fn check_memory(&self) -> Result<()> {
+        let (budget, least) = (self.memory_budget.0, least_worker_memory(self.page_size.0));
+        if budget == 0 || budget >= least {
+            return Ok(());
+        }
+        Err(invalid_argument(format!(
+            "goosefs.worker.memory.budget ({budget}) holds not one of each: a reader, a writer, a \
+             fill, a block that moves in and one that moves out, and a file on its way to its under \
+             store for a client and one for a job; give it {least} or more, or 0"
+        )))
+    }
+}
+
 /// The least memory for data on its way through a worker: one of each kind of work at a time, where
 /// blocks have pages of `page` bytes.
 pub fn least_worker_memory(page: u64) -> u64 {
-    (35 << 20) + 5 * page
+    page.saturating_mul(5).saturating_add(53 << 20)
 }
 
 /// How much of a directory's disk blocks may use.

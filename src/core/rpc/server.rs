@@ -51,9 +51,9 @@ impl Default for Windows {
 }
 
 impl Windows {
-    /// For a process that has little memory. What bounds it is the window of each stream: those that
-    /// wait for memory are not read, and with a small window of the connection they would keep it
-    /// from the one that has some, for which they wait.
+    /// For a process that has little memory. What bounds it is the window of each stream: those
+    /// that wait for memory are not read, and with a small window of the connection they would keep
+    /// it from the one that has some, for which they wait.
     pub const SMALL: Windows = Windows { stream: 256 << 10, connection: 1 << 30 };
 }
 
@@ -70,7 +70,8 @@ pub async fn serve(
     serve_within(Windows::default(), listener, routes, grace, shutdown).await
 }
 
-/// Serves `routes` within these windows until `shutdown` ends, then lets calls in flight finish for up to `grace`.
+/// Serves `routes` within these windows until `shutdown` ends, then lets calls in flight finish for
+/// up to `grace`.
 ///
 /// # Errors
 /// `Internal` when the listener fails.

@@ -52,7 +52,7 @@ impl Tasks {
         landed: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<UfsStatus> {
         let reads = &self.inner.reads;
-        let _turn = reads.memory.job_upload(file.length.max(0) as u64).await;
+        let _turn = reads.memory.copy(file.length.max(0) as u64).await?;
         let mounts = &reads.mounts;
         let source = match file.persisted {
             true => Some(mounts.open(file.mount_id, &file.ufs_path).await?),

@@ -94,7 +94,7 @@ impl Tasks {
             let gone =
                 || Error::new(ErrorKind::Aborted, "it was evicted before it could be verified");
             let block = stored().ok_or_else(gone)?;
-            let _turn = reads.memory.pass().await;
+            let _turn = reads.memory.pass().await?;
             run_blocking(move || read_through(&block)).await??;
         }
         if wanted.source.offset > 0 || wanted.source.version.is_empty() {
@@ -110,7 +110,7 @@ impl Tasks {
     /// Whether all pages of a block match their checksums; drops the block when they do not.
     pub(super) async fn is_sound(&self, block: &Arc<Block>) -> Result<bool> {
         let read = block.clone();
-        let turn = self.inner.reads.memory.pass().await;
+        let turn = self.inner.reads.memory.pass().await?;
         let read = run_blocking(move || read_through(&read)).await?;
         drop(turn);
         match read {

@@ -51,7 +51,6 @@ impl Tasks {
             let id = FileId(file.file_id).block(index);
             let Some(block) = self.inner.reads.store.peek(id) else { continue };
             pace.take(block.length()).await;
-            let _turn = self.inner.reads.memory.pass().await;
             let verified = match self.verify_block(&block).await {
                 Ok(_) if against_store => {
                     self.compare(&block, file, index * block_size, pace).await
@@ -73,6 +72,7 @@ impl Tasks {
 
     /// Reads all pages that are here of a block.
     async fn verify_block(&self, block: &Arc<Block>) -> Result<u64> {
+        let _turn = self.inner.reads.memory.pass().await?;
         let block = block.clone();
         run_blocking(move || {
             let file = block.open()?;
@@ -115,6 +115,8 @@ impl Tasks {
             pace.take(piece.len() as u64).await;
             let length = piece.len() as u64;
             let (block, from) = (block.clone(), at);
+            // For as long as this takes: while we wait for the store, others pass.
+            let _turn = self.inner.reads.memory.pass().await?;
             run_blocking(move || same(&block, from, &piece)).await??;
             at += length;
         }

@@ -38,6 +38,11 @@ impl Holdings {
         Holdings { inner: Arc::new(Inner { workers, credentials, channels }) }
     }
 
+    /// The workers it asks.
+    pub fn workers(&self) -> &Registry {
+        &self.inner.workers
+    }
+
     /// How much of each of these blocks the worker at `address` holds: at most
     /// [`MOST_BLOCKS`](crate::core::proto::convert::MOST_BLOCKS).
     ///

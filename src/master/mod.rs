@@ -41,6 +41,7 @@ use backup::Backups;
 use durability::Durability;
 use file_system::FileSystem;
 use futures::FutureExt;
+use holdings::Holdings;
 use jobs::{Jobs, Persister};
 use journal::Journal;
 use journal::entry::{Change, Entry, Initialize, Ownership};
@@ -297,14 +298,15 @@ impl Master {
         let patience = config.master.worker_timeout;
         let durability = Durability::new(files.clone(), workers.clone(), copies, patience);
         let persister = Persister::new(files.clone(), workers.clone(), clock.clone());
+        let holdings = Holdings::new(&config, workers.clone());
         let jobs = Jobs::new(
             files.clone(),
-            workers.clone(),
+            holdings.clone(),
             persister.clone(),
             clock.clone(),
             group.clone(),
         );
-        let measures = Measures::new(files.clone(), workers.clone(), clock.clone());
+        let measures = Measures::new(files.clone(), holdings, clock.clone());
         let backups = Backups::new(&config, files.clone(), clock.clone(), group.clone(), &counts);
         Arc::new(Master {
             start_ms: clock.now_ms(),

@@ -8,6 +8,7 @@
 //! What is pinned stays as it is, and so does what is not in its under store: there are no more copies
 //! of that than keep it from being lost.
 
+use super::MOST_BLOCKS;
 use super::load;
 use super::progress::Progress;
 use super::run::{Chosen, Run};
@@ -22,8 +23,6 @@ use std::collections::{HashMap, HashSet};
 
 /// Blocks that workers are asked about at once: all their answers are in memory.
 const AT_ONCE: usize = 8_192;
-/// Blocks in one task.
-const MOST_BLOCKS: usize = 512;
 /// Times a worker is asked before its copies stay as they are.
 const TIMES_ASKED: usize = 3;
 

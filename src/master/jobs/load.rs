@@ -1,17 +1,14 @@
 //! Load: walk the tree, cut what it holds into tasks, give each block to its owners on the ring.
 
-use super::Share;
 use super::progress::Progress;
 use super::run::{Chosen, Run, nobody};
+use super::{MOST_BLOCKS, Share};
 use crate::core::error::Result;
 use crate::core::model::{BlockId, ByteSize, FsPath, Limits, MountId, Status, WorkerId};
 use crate::core::proto::v1;
 use crate::core::proto::v1::task::Kind;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-
-/// Blocks in one task at most.
-const MOST_BLOCKS: usize = 512;
 
 /// Walks what the job names and places its blocks; returns once everything is placed.
 pub(super) async fn run(run: &Run, load: &v1::LoadJob) -> Result<()> {

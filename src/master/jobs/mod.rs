@@ -57,6 +57,8 @@ use tokio_util::sync::CancellationToken;
 const ENDED_KEPT: usize = 100;
 /// Jobs that run or are paused at a time; more are refused.
 const MOST_RUNNING: usize = 1_000;
+/// Blocks in one task at most.
+const MOST_BLOCKS: usize = 512;
 /// How often rates are measured.
 const SAMPLE: Duration = Duration::from_secs(1);
 /// How often the journal is told how far a job is.
@@ -117,7 +119,7 @@ impl Jobs {
     /// No jobs yet; what they spawn belongs to `group`.
     pub fn new(
         files: FileSystem,
-        workers: Registry,
+        holdings: Holdings,
         persister: Persister,
         clock: Clock,
         group: Group,
@@ -132,8 +134,8 @@ impl Jobs {
             records: tokio::sync::Mutex::default(),
             work: Notify::new(),
             room: Notify::new(),
-            holdings: Holdings::new(files.config(), workers.clone()),
-            workers,
+            workers: holdings.workers().clone(),
+            holdings,
             files,
             persister,
             clock,

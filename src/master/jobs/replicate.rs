@@ -6,7 +6,7 @@
 //! are gone through, from an index of their own, when one of them changes, and every now and then,
 //! since copies are evicted too; when the ring changes, only what that gives to somebody new.
 
-use super::{Jobs, Share};
+use super::{Jobs, MOST_BLOCKS, Share};
 use crate::core::error::{ErrorKind, Result};
 use crate::core::model::{FileId, Ring, Status, WorkerId};
 use crate::core::proto::v1;
@@ -23,8 +23,6 @@ const AGAIN: Duration = Duration::from_secs(600);
 const PAGE: usize = 1_000;
 /// Tasks that wait at a worker, beyond which nothing more is given out.
 const BACKLOG: usize = 4;
-/// Blocks in one task.
-const MOST_BLOCKS: usize = 512;
 
 /// Where the going through is.
 #[derive(Default)]

@@ -83,11 +83,11 @@ enum Split {
 
 impl Measures {
     /// Knows nothing yet.
-    pub fn new(files: FileSystem, workers: Registry, clock: Clock) -> Self {
+    pub fn new(files: FileSystem, holdings: Holdings, clock: Clock) -> Self {
         let inner = Inner {
-            holdings: Holdings::new(files.config(), workers.clone()),
+            workers: holdings.workers().clone(),
+            holdings,
             files,
-            workers,
             clock,
             turns: Semaphore::new(AT_ONCE),
             mounts: Mutex::default(),

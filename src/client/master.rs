@@ -190,12 +190,27 @@ impl FileSystem {
     /// # Errors
     /// `AlreadyExists` where something is at `to`; `NotFound` for a missing `from` or parent.
     pub async fn rename(&self, from: &FsPath, to: &FsPath) -> Result<()> {
+        self.rename_how(from, to, None).await
+    }
+
+    /// Moves a file or directory; what is at `to` makes room, and nobody finds nothing there
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// `NotFound` for a missing `from` or parent; `NotEmpty`, `IsDirectory` or `NotDirectory` where
+    /// `to` makes no room.
+    pub async fn rename_over(&self, from: &FsPath, to: &FsPath) -> Result<()> {
+        self.rename_how(from, to, Some(true)).await
+    }
+
+    async fn rename_how(&self, from: &FsPath, to: &FsPath, over: Option<bool>) -> Result<()> {
         let request = RenamePRequest {
             path: Some(from.as_str().into()),
             dst_path: Some(to.as_str().into()),
             options: Some(RenamePOptions {
                 common_options: Some(self.change()),
                 persist: Some(false),
+                over,
             }),
         };
         self.tree(from, |mut tree| {

@@ -39,7 +39,7 @@ pub use cluster::{BlockLocations, Capacity};
 pub use namespaces::Namespace;
 pub use options::*;
 pub use reader::{ReadStream, Reader};
-pub use writer::Writer;
+pub use writer::{Expected, Writer};
 
 use crate::core::config::Config;
 use crate::core::error::Result;

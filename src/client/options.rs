@@ -102,6 +102,10 @@ pub struct CreateOptions {
     pub replicas: Option<u32>,
     /// With `ASYNC_THROUGH`: how long to wait before persisting; none for the master's setting.
     pub persist_delay: Option<Duration>,
+    /// Whether it is the next version of what is at the path, or of nothing: nobody sees it until it
+    /// is closed, and then it is at the path at once, in the place of what was there. Owner, group
+    /// and mode stay as they were.
+    pub next: bool,
 }
 
 /// How to make a directory.
@@ -141,7 +145,7 @@ pub struct OpenOptions {
 }
 
 /// What to change of a path; what is none stays.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SetAttributes {
     /// Owning user.
     pub owner: Option<String>,

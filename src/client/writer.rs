@@ -16,23 +16,28 @@ use super::block::copies::{Copies, Wanted};
 use super::block::{Blocks, Part, route};
 use super::master::{named, status_of, wire_write};
 use super::options::{CreateOptions, DeleteOptions, MetadataLoad, SetAttributes, StatusOptions};
-use crate::core::error::{Error, ErrorKind, Result, failed_precondition};
-use crate::core::model::{BlockId, BlockStatus, FsPath, Status, WriteType};
+use crate::core::error::{Error, ErrorKind, Result, failed_precondition, unsupported};
+use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, Status, WriteType};
 use crate::core::proto::convert::pmode;
 use crate::core::proto::dataserver::CreateUfsFileOptions;
 use crate::core::proto::grpc::ChecksumTypeProto;
 use crate::core::proto::grpc::block::{RequestType, WriteRequestCommand};
 use crate::core::proto::grpc::file::{
     CompleteFilePOptions, CompleteFilePRequest, CreateFilePOptions, CreateFilePRequest,
-    RemoveBlocksPRequest, ScheduleAsyncPersistencePOptions,
+    DeletePOptions, DeletePRequest, RemoveBlocksPRequest, ScheduleAsyncPersistencePOptions,
 };
 use crate::core::proto::shared::FileLocation;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Blocks that may be committing while the next is written.
 const COMMITTING: usize = 2;
+
+/// What a next version may replace: the file with that id or, inside, nothing; none for whatever there
+/// is.
+pub type Expected = Option<Option<FileId>>;
 
 /// A file being written. Dropping it before [`Writer::close`] discards the file.
 pub struct Writer {
@@ -60,6 +65,10 @@ struct Open {
     committed: Vec<BlockStatus>,
     ufs: Option<Copies>,
     failed: bool,
+    /// Whether it is a next version.
+    next: bool,
+    modified_ms: Option<i64>,
+    expected: Expected,
 }
 
 impl FileSystem {
@@ -81,6 +90,7 @@ impl FileSystem {
                 common_options: Some(self.change()),
                 persistence_wait_time: options.persist_delay.map(|d| d.as_millis() as i64),
                 default_write_type: Some(wire_write(client.write_type)),
+                next: options.next.then_some(true),
             }),
         };
         let answer = self
@@ -93,7 +103,7 @@ impl FileSystem {
         let write_type = options.write_type.unwrap_or_else(|| decided(&status));
         let open = Open::new(self, status, write_type, options);
         let writer = Writer { open: Some(open), runtime: tokio::runtime::Handle::current() };
-        if mode & 0o7000 != 0 {
+        if mode & 0o7000 != 0 && !options.next {
             let special = SetAttributes { mode: Some(mode), ..Default::default() };
             self.set_attributes(path, &special).await?;
         }
@@ -154,6 +164,41 @@ impl Writer {
         self.finish().await?;
         let known = StatusOptions { load: Some(MetadataLoad::Never), ..Default::default() };
         fs.status_with(&path, &known).await
+    }
+
+    /// It counts as modified at `modified_ms`, whenever it is closed.
+    pub fn modified(mut self, modified_ms: i64) -> Self {
+        if let Some(open) = &mut self.open {
+            open.modified_ms = Some(modified_ms);
+        }
+        self
+    }
+
+    /// Of a next version: it takes its place only if that is still as `expected` says; else closing it
+    /// fails with `Changed`.
+    pub fn replacing(mut self, expected: Expected) -> Self {
+        if let Some(open) = &mut self.open {
+            open.expected = expected;
+        }
+        self
+    }
+
+    /// Whether [`Writer::take_back`] would work: some of it is kept elsewhere than in the under store.
+    pub fn gives_back(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.cache.is_some())
+    }
+
+    /// Gives back to `to` what was written so far, in order, and nothing is left of it with the workers. The
+    /// file itself stays, incomplete, unless it was a next version.
+    ///
+    /// # Errors
+    /// `Unsupported` when it went to the under store alone, which gives nothing back before the end;
+    /// `Unavailable` when the workers do not either.
+    pub async fn take_back(mut self, to: mpsc::Sender<Bytes>) -> Result<()> {
+        let mut open = self.open.take().ok_or_else(ended)?;
+        let taken = open.take_back(to).await;
+        open.drop_written().await;
+        taken.map_err(|error| named(error, &open.status.path))
     }
 
     /// The same without asking for the status: one call less.
@@ -237,6 +282,9 @@ impl Open {
             committed: Vec::new(),
             ufs: None,
             failed: false,
+            next: options.next,
+            modified_ms: None,
+            expected: None,
         }
     }
 
@@ -497,6 +545,8 @@ impl Open {
                 crc_value: Some(i64::from(self.crc)),
                 locations,
                 force_persisted: self.through.then_some(true),
+                modified_ms: self.modified_ms,
+                replaces_id: self.expected.map(|id| id.map_or(0, |id| id.0)),
             }),
         };
         self.fs
@@ -508,27 +558,63 @@ impl Open {
             .map(drop)
     }
 
+    async fn take_back(&mut self, to: mpsc::Sender<Bytes>) -> Result<()> {
+        let gone = |_| failed_precondition("nobody takes what was written");
+        if self.sent > 0 && self.cache.is_none() {
+            return Err(unsupported(
+                "bytes that went to the under store only cannot be taken back",
+            ));
+        }
+        self.end_block().await?;
+        while !self.committing.is_empty() {
+            self.settle().await?;
+        }
+        let mut known = self.status.clone();
+        known.blocks = self.committed.clone();
+        known.length = self.sent;
+        let cached = Blocks::new(&self.fs, known, false);
+        for (index, block) in self.committed.iter().enumerate() {
+            let part = Part { index: index as u64, offset: 0, length: block.length, alone: false };
+            let mut reader = cached.open(part).await;
+            while let Some(bytes) = reader.next().await? {
+                to.send(bytes).await.map_err(gone)?;
+            }
+        }
+        to.send(self.pending.split().freeze()).await.map_err(gone)
+    }
+
     /// Takes back what was written: streams are reset, the incomplete file and its blocks go. What
     /// cannot be reached now the master removes later.
     async fn discard(mut self) {
-        let begun = self.sent.div_ceil(self.status.block_size.max(1));
+        if !self.next && self.is_there().await {
+            let options = DeleteOptions { cache_only: true, unchecked: true, recursive: false };
+            if let Err(error) = self.fs.delete(&self.status.path, &options).await {
+                tracing::warn!(%error, "removing an incomplete file; the master will, later");
+            }
+        }
+        self.drop_written().await;
+    }
+
+    /// Whether the incomplete file is at its path: another may be by now, or ours be complete after
+    /// all.
+    async fn is_there(&self) -> bool {
+        let known = StatusOptions { load: Some(MetadataLoad::Never), ..Default::default() };
+        let found = self.fs.status_with(&self.status.path, &known).await;
+        found.is_ok_and(|now| now.id == self.status.id && !now.completed)
+    }
+
+    /// Streams are reset and blocks go; a next version goes too.
+    async fn drop_written(&mut self) {
         self.block = None;
         self.ufs = None;
         self.committing.clear();
-        let path = self.status.path.clone();
-        let known = StatusOptions { load: Some(MetadataLoad::Never), ..Default::default() };
-        let ours = match self.fs.status_with(&path, &known).await {
-            // Another file may be there by now, or ours be complete after all.
-            Ok(now) => now.id == self.status.id && !now.completed,
-            Err(_) => false,
-        };
-        if !ours {
-            return;
+        let path = &self.status.path;
+        if self.next
+            && let Err(error) = self.fs.drop_next(path, self.status.id).await
+        {
+            tracing::debug!(%error, %path, "removing a next version; the master will, later");
         }
-        let options = DeleteOptions { cache_only: true, unchecked: true, recursive: false };
-        if let Err(error) = self.fs.delete(&path, &options).await {
-            tracing::warn!(%error, "removing an incomplete file; the master will, later");
-        }
+        let begun = self.sent.div_ceil(self.status.block_size.max(1));
         let blocks = (0..begun).map(|index| self.status.id.block(index)).collect();
         if let Err(error) = self.fs.remove_blocks(blocks).await {
             tracing::debug!(%error, %path, "removing the blocks of an incomplete file");
@@ -537,6 +623,21 @@ impl Open {
 }
 
 impl FileSystem {
+    /// Gives up a next version; one that has taken its place stays.
+    async fn drop_next(&self, path: &FsPath, id: FileId) -> Result<()> {
+        let options = DeletePOptions {
+            common_options: Some(self.change()),
+            next_id: Some(id.0),
+            ..Default::default()
+        };
+        let request = DeletePRequest { path: Some(path.as_str().into()), options: Some(options) };
+        let dropped = self.tree(path, |mut tree| {
+            let request = request.clone();
+            async move { tree.remove(request).await }
+        });
+        dropped.await.map(drop)
+    }
+
     async fn remove_blocks(&self, blocks: Vec<BlockId>) -> Result<()> {
         if blocks.is_empty() {
             return Ok(());

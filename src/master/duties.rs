@@ -5,7 +5,7 @@ use super::file_system::{Caller, Removal};
 use super::journal::entry::{Attributes, Change, Outcome, SetAttributes, Target};
 use super::sync::Freshness;
 use crate::core::error::{ErrorKind, Result};
-use crate::core::model::{FileId, Status, TtlAction};
+use crate::core::model::{FileId, FsPath, Status, TtlAction};
 use crate::core::runtime::{Duties, Group};
 use futures::{StreamExt, stream};
 use std::future::Future;
@@ -174,8 +174,7 @@ async fn incomplete_files(master: Arc<Master>) -> Result<()> {
             if created_ms < oldest
                 && let Some(status) = known(&master, id)?
             {
-                let removal = Removal { only: Some(id), ..Default::default() };
-                match master.files.remove(&Caller::master(), &status.path, removal).await {
+                match remove_incomplete(&master, &status).await {
                     Ok(()) => tracing::info!(path = %status.path, "removed: never completed"),
                     Err(error) => {
                         tracing::warn!(path = %status.path, %error, "never completed; it stays");
@@ -188,6 +187,19 @@ async fn incomplete_files(master: Arc<Master>) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+async fn remove_incomplete(master: &Master, status: &Status) -> Result<()> {
+    let (id, caller) = (status.id, Caller::master());
+    if known_at(master, &status.path)? != Some(id) {
+        return master.files.drop_next(&caller, id).await;
+    }
+    let removal = Removal { only: Some(id), ..Default::default() };
+    master.files.remove(&caller, &status.path, removal).await
+}
+
+fn known_at(master: &Master, path: &FsPath) -> Result<Option<FileId>> {
+    Ok(master.files.peek(path)?.map(|status| status.id))
 }
 
 fn known(master: &Master, id: FileId) -> Result<Option<Status>> {

@@ -34,6 +34,8 @@ pub struct NewFile {
     pub write_type: Option<WriteType>,
     /// How it will be written where neither the client nor a policy says so.
     pub default_write_type: Option<WriteType>,
+    /// Whether it is the next version of what is at the path, and takes its place when complete.
+    pub next: bool,
 }
 
 /// What a client says of a new directory.
@@ -66,6 +68,10 @@ pub struct Completion {
     pub blocks: Vec<BlockStatus>,
     /// Attributes to keep with it, such as its checksum.
     pub xattrs: BTreeMap<String, Vec<u8>>,
+    /// When its bytes were last changed; none for now.
+    pub modified_ms: Option<i64>,
+    /// Of a next version: what it may replace; none for whatever is there.
+    pub expected: Option<Option<FileId>>,
 }
 
 impl FileSystem {
@@ -102,8 +108,12 @@ impl FileSystem {
     async fn create_now(&self, caller: &Caller, path: &FsPath, new: NewFile) -> Result<Status> {
         let _shared = self.locks.shared(path).await?;
         check_writable(&self.resolve(path)?.mount, path)?;
-        self.permit_parent(caller, path)?;
-        self.check_vacant(path, new.recursive).await?;
+        if new.next {
+            self.permit_next(caller, path).await?;
+        } else {
+            self.permit_parent(caller, path)?;
+            self.check_vacant(path, new.recursive).await?;
+        }
         let write_type = match new.write_type {
             Some(write_type) => write_type,
             None => {
@@ -111,6 +121,9 @@ impl FileSystem {
                 policy.or(new.default_write_type).unwrap_or(WriteType::MustCache)
             }
         };
+        if new.next && is_through(write_type) {
+            self.wait_for_persist(path).await?;
+        }
         let mut xattrs = BTreeMap::new();
         // Also tells a client that left it open what was decided.
         if write_type != WriteType::MustCache {
@@ -126,8 +139,11 @@ impl FileSystem {
             ttl_action: Default::default(),
             xattrs,
         };
-        let outcome = self.commit_for(caller, Change::CreateFile(change)).await?;
-        self.sync.appeared(path);
+        let change = if new.next { Change::CreateNext(change) } else { Change::CreateFile(change) };
+        let outcome = self.commit_for(caller, change).await?;
+        if !new.next {
+            self.sync.appeared(path);
+        }
         // The client writes as this says, whoever decided it.
         let write_type = Some(write_type);
         self.created(&outcome, path).map(|status| Status { write_type, ..status })
@@ -367,8 +383,15 @@ impl FileSystem {
 
     async fn complete_now(&self, caller: &Caller, path: &FsPath, done: Completion) -> Result<()> {
         let _shared = self.locks.shared(path).await?;
-        let file = self.here(path)?;
-        self.permit_completion(caller, &file)?;
+        let next = done.id.map_or(Ok(None), |id| self.next_version(id))?;
+        let file = match &next {
+            Some(file) => file.clone(),
+            None => self.here(path)?,
+        };
+        match next {
+            Some(_) => self.permit_next(caller, path).await?,
+            None => self.permit_completion(caller, &file)?,
+        }
         let write_type = file.xattrs.get(WRITE_TYPE).and_then(|value| write_type_of(value));
         let through = done.forced_persisted || write_type.is_some_and(is_through);
         let mut change = CompleteFile {
@@ -391,7 +414,12 @@ impl FileSystem {
             change.persistence = PersistenceState::ToBePersisted;
             change.persist_at_ms = self.clock.now_ms().saturating_add(wait);
         }
-        self.commit_for(caller, Change::CompleteFile(change)).await?;
+        let (modified_ms, expected) = (done.modified_ms, done.expected);
+        let change = match next.is_some() || modified_ms.is_some() {
+            true => Change::Replace(entry::Replace { complete: change, modified_ms, expected }),
+            false => Change::CompleteFile(change),
+        };
+        self.commit_for(caller, change).await?;
         if through {
             // The copies that were cached on the way may be evicted from now on.
             let count = crate::core::model::block::block_count(done.length, file.block_size);
@@ -455,6 +483,6 @@ impl FileSystem {
 }
 
 /// Whether a write of this type is in the under store when it is closed.
-fn is_through(write_type: WriteType) -> bool {
+pub(super) fn is_through(write_type: WriteType) -> bool {
     matches!(write_type, WriteType::CacheThrough | WriteType::Through)
 }

@@ -5,6 +5,7 @@ use super::{Caller, FileSystem, check_writable, create, deposed, missing, write_
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
 use crate::core::model::{FileId, FsPath, Status, WriteType};
 use crate::master::journal::entry::{Attributes, Change, Delete, SetAttributes, Target};
+use crate::master::state::next::BELOW;
 use crate::master::sync::Freshness;
 
 /// What a client says of a deletion.
@@ -79,7 +80,7 @@ impl FileSystem {
         }
     }
 
-    fn check_empty(&self, path: &FsPath) -> Result<()> {
+    pub(super) fn check_empty(&self, path: &FsPath) -> Result<()> {
         if self.peek(path)?.is_none() {
             return Ok(());
         }
@@ -152,7 +153,8 @@ impl FileSystem {
 }
 
 /// Whether the under store has, or may have, something of it: also what a worker has written through
-/// before the file was completed, and a directory that is being made there.
+/// before the file was completed, a directory that is being made there, and a version that was
+/// overwritten in the cache only.
 pub(super) fn is_below(status: &Status) -> bool {
     let written = || write_type_of(status.xattrs.get(create::WRITE_TYPE)?);
     let through = || matches!(written(), Some(WriteType::CacheThrough | WriteType::Through));
@@ -160,5 +162,5 @@ pub(super) fn is_below(status: &Status) -> bool {
         true => status.xattrs.contains_key(create::PERSISTING),
         false => !status.completed && through(),
     };
-    status.is_persisted() || begun
+    status.is_persisted() || begun || status.xattrs.contains_key(BELOW)
 }

@@ -25,6 +25,8 @@ pub(super) enum Intent {
     Delete { path: FsPath, id: FileId, folder: bool },
     /// The path gets another name.
     Rename { from: FsPath, to: FsPath, id: FileId, folder: bool },
+    /// The same, in the place of what is there.
+    RenameOver { from: FsPath, to: FsPath, id: FileId, folder: bool },
 }
 
 /// Whether a store that answers so will not answer otherwise.
@@ -37,13 +39,16 @@ impl Intent {
     fn id(&self) -> FileId {
         match self {
             Intent::Delete { id, .. } | Intent::Rename { id, .. } => *id,
+            Intent::RenameOver { id, .. } => *id,
         }
     }
 
     fn paths(&self) -> Vec<FsPath> {
         match self {
             Intent::Delete { path, .. } => vec![path.clone()],
-            Intent::Rename { from, to, .. } => vec![from.clone(), to.clone()],
+            Intent::Rename { from, to, .. } | Intent::RenameOver { from, to, .. } => {
+                vec![from.clone(), to.clone()]
+            }
         }
     }
 }
@@ -69,7 +74,9 @@ impl FileSystem {
     pub(super) async fn carry_out_below(&self, intent: &Intent) -> Result<Option<()>> {
         let (at, folder) = match intent {
             Intent::Delete { path, folder, .. } => (path, *folder),
-            Intent::Rename { from, folder, .. } => (from, *folder),
+            Intent::Rename { from, folder, .. } | Intent::RenameOver { from, folder, .. } => {
+                (from, *folder)
+            }
         };
         let mount = self.resolve(at)?.mount;
         let ufs = self.stores.of(&mount)?;
@@ -80,7 +87,9 @@ impl FileSystem {
             match intent {
                 Intent::Delete { .. } if folder => ufs.delete_dir(&from).await,
                 Intent::Delete { .. } => ufs.delete(&from).await,
-                Intent::Rename { to, .. } => ufs.rename(&from, &relative(to), folder).await,
+                Intent::Rename { to, .. } | Intent::RenameOver { to, .. } => {
+                    ufs.rename(&from, &relative(to), folder).await
+                }
             }
         };
         // A primary that follows carries it out itself, and may have done so already.
@@ -145,7 +154,7 @@ impl FileSystem {
     async fn try_finish(&self, caller: &Caller, intent: &Intent) -> Result<()> {
         let at = match intent {
             Intent::Delete { path, .. } => path,
-            Intent::Rename { from, .. } => from,
+            Intent::Rename { from, .. } | Intent::RenameOver { from, .. } => from,
         };
         // If the tree's part has been done, so had the store's.
         if self.peek(at)?.is_some_and(|status| status.id == intent.id()) {
@@ -163,6 +172,7 @@ impl FileSystem {
                     Change::Delete(Delete { path, id: Some(id), recursive: true })
                 }
                 Intent::Rename { from, to, .. } => Change::Rename(Rename { from, to }),
+                Intent::RenameOver { from, to, .. } => Change::RenameOver(Rename { from, to }),
             };
             match self.commit_for(caller, change).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}

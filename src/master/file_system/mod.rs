@@ -13,6 +13,7 @@ mod free;
 pub mod intents;
 mod mounts;
 mod namespaces;
+mod next;
 mod read;
 mod rename;
 mod stage;

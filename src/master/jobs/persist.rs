@@ -54,6 +54,8 @@ pub struct Persister {
     workers: Registry,
     clock: Clock,
     attempts: Arc<Mutex<HashMap<FileId, Attempt>>>,
+    /// Objects that are being written: two versions of one must not race.
+    writing: Arc<Mutex<HashSet<String>>>,
     stores: Arc<Mutex<HashMap<MountId, Store>>>,
     rest: Arc<Mutex<Rest>>,
 }
@@ -85,8 +87,8 @@ struct Attempt {
 impl Persister {
     /// Nothing tried yet.
     pub fn new(files: FileSystem, workers: Registry, clock: Clock) -> Self {
-        let (attempts, stores, rest) = Default::default();
-        Persister { files, workers, clock, attempts, stores, rest }
+        let (attempts, writing, stores, rest) = Default::default();
+        Persister { files, workers, clock, attempts, writing, stores, rest }
     }
 
     /// The tasks that are due, and who is to do them. To be called often.
@@ -156,6 +158,9 @@ impl Persister {
             return Ok(None);
         }
         let Some(worker) = self.worker_for(&status) else { return Ok(None) };
+        if !self.writing.lock().insert(status.ufs_path.clone()) {
+            return Ok(None);
+        }
         self.attempts.lock().entry(id).or_default().running = true;
         Ok(Some((worker, self.task(&status))))
     }
@@ -206,6 +211,7 @@ impl Persister {
             Some(failure) => Err(unavailable(failure.cause.clone())),
             None => self.persisted(task, report).await,
         };
+        self.writing.lock().remove(&task.ufs_path);
         match result {
             Ok(()) => {
                 self.attempts.lock().remove(&id);
@@ -281,6 +287,7 @@ impl Persister {
 
     /// The worker was lost with the task.
     pub(super) fn lost(&self, task: &v1::PersistTask) {
+        self.writing.lock().remove(&task.ufs_path);
         self.failed(FileId(task.file_id), "the worker that did it was lost".into());
     }
 

@@ -125,6 +125,17 @@ pub enum Change {
     PublishStage(PublishStage),
     /// The next version that this job makes is given up. → [`Outcome::Done`]
     DropStage(i64),
+    /// A new, incomplete file that nobody sees: the next version of what is at the path, or will
+    /// be. → [`Outcome::Created`]
+    CreateNext(CreateFile),
+    /// Such a file has been written to the end, and takes its place; or one that is in its place from the
+    /// beginning. → [`Outcome::Done`]
+    Replace(Replace),
+    /// Such a file is given up. → [`Outcome::Done`]
+    DropNext(FileId),
+    /// As `Rename`, and what is there makes room: a file for a file, an empty directory for a
+    /// directory. → [`Outcome::Done`]
+    RenameOver(Rename),
 }
 
 impl Change {
@@ -155,6 +166,10 @@ impl Change {
             Change::StageListing(_) => "StageListing",
             Change::PublishStage(_) => "PublishStage",
             Change::DropStage(_) => "DropStage",
+            Change::CreateNext(_) => "CreateNext",
+            Change::Replace(_) => "Replace",
+            Change::DropNext(_) => "DropNext",
+            Change::RenameOver(_) => "RenameOver",
         }
     }
 }
@@ -242,6 +257,18 @@ pub struct CompleteFile {
     pub blocks: Vec<BlockStatus>,
     /// Extended attributes to add, such as a checksum.
     pub xattrs: BTreeMap<String, Vec<u8>>,
+}
+
+/// See [`Change::Replace`]. Owner, group, mode and the like are those of what it replaces, if there is
+/// anything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replace {
+    /// The version, by its id, and the path where it goes.
+    pub complete: CompleteFile,
+    /// When its bytes were last changed, in milliseconds since 1970; none for now.
+    pub modified_ms: Option<i64>,
+    /// What is to be at the path, or it stays: `Some(None)` for nothing; none for whatever.
+    pub expected: Option<Option<FileId>>,
 }
 
 /// See [`Change::CommitLocation`].

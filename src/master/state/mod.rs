@@ -17,6 +17,7 @@
 pub mod image;
 mod mounts;
 mod namespace;
+pub(in crate::master) mod next;
 mod read;
 pub mod restore;
 mod stage;
@@ -264,7 +265,7 @@ fn change(tx: &mut Transaction, change: &Change) -> Result<Outcome, Stop> {
         Change::CommitLocation(commit) => namespace::commit_location(tx, commit, None),
         Change::MoveLocation(to) => namespace::commit_location(tx, &to.moved, Some(to.from)),
         Change::Delete(delete) => namespace::delete(tx, delete),
-        Change::Rename(rename) => namespace::rename(tx, rename),
+        Change::Rename(rename) => namespace::rename(tx, rename, false),
         Change::SetAttributes(set) => namespace::set_attributes(tx, set),
         Change::Mount(mount) => mounts::mount(tx, mount),
         Change::Unmount(path) => mounts::unmount(tx, path),
@@ -280,6 +281,10 @@ fn change(tx: &mut Transaction, change: &Change) -> Result<Outcome, Stop> {
         Change::StageListing(listing) => stage::listing(tx, listing),
         Change::PublishStage(publish) => stage::publish(tx, publish),
         Change::DropStage(id) => stage::drop_stage(tx, *id),
+        Change::CreateNext(create) => next::create(tx, create),
+        Change::Replace(done) => next::replace(tx, done),
+        Change::DropNext(id) => next::drop_next(tx, *id),
+        Change::RenameOver(over) => namespace::rename(tx, over, true),
     }
 }
 

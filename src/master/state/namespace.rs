@@ -1,5 +1,6 @@
 //! Changes of the tree: create, complete, delete, rename, attributes.
 
+use super::next;
 use super::read::Location;
 use super::store::{Stop, decode};
 use super::transaction::{Node, Transaction};
@@ -83,7 +84,7 @@ pub(super) fn make_room(
     Ok(Ok(Place::new(parent_id, last)))
 }
 
-fn not_directory(path: &FsPath) -> Error {
+pub(super) fn not_directory(path: &FsPath) -> Error {
     let message = format!("a component of {path} is not a directory");
     Error::new(ErrorKind::NotDirectory, message)
 }
@@ -183,7 +184,23 @@ pub(super) fn complete_file(
         let message = format!("{path} is another file now: it was replaced while being written");
         return Err(not_found(message).into());
     }
-    let mut inode = Inode::clone(&node.inode);
+    let inode = completed(tx, &node.inode, complete)?;
+    if inode.is_persisted() {
+        mark_parents_persisted(tx, &node.place)?;
+    }
+    tx.update(&node, inode);
+    tx.notice(path, false);
+    Ok(Outcome::Done)
+}
+
+/// An incomplete file as it is once it has been written to the end.
+pub(super) fn completed(
+    tx: &mut Transaction,
+    incomplete: &Inode,
+    complete: &CompleteFile,
+) -> Result<Inode, Stop> {
+    let path = &complete.path;
+    let mut inode = incomplete.clone();
     let Kind::File(file) = &mut inode.kind else { return Err(is_directory(path).into()) };
     if file.completed {
         return Err(failed_precondition(format!("{path} has been completed already")).into());
@@ -203,15 +220,10 @@ pub(super) fn complete_file(
     inode.modified_ms = tx.now_ms();
     inode.changed_ms = tx.now_ms();
     set_persistence(tx, &mut inode, complete.persistence, complete.persist_at_ms)?;
-    if inode.is_persisted() {
-        mark_parents_persisted(tx, &node.place)?;
-    }
-    tx.update(&node, inode);
-    tx.notice(path, false);
-    Ok(Outcome::Done)
+    Ok(inode)
 }
 
-fn is_directory(path: &FsPath) -> Error {
+pub(super) fn is_directory(path: &FsPath) -> Error {
     Error::new(ErrorKind::IsDirectory, format!("{path}: Is a directory"))
 }
 
@@ -294,7 +306,7 @@ pub(super) fn set_persistence(
 }
 
 /// What lies in the under store has its parents there too.
-fn mark_parents_persisted(tx: &mut Transaction, place: &Place) -> Result<(), Stop> {
+pub(super) fn mark_parents_persisted(tx: &mut Transaction, place: &Place) -> Result<(), Stop> {
     let mut id = place.parent();
     while let Some(parent) = tx.place(id)? {
         let Some(inode) = tx.get(&parent)? else { break };
@@ -353,7 +365,7 @@ fn check_no_mount(tx: &Transaction, path: &FsPath, what: &str) -> Result<(), Sto
     }
 }
 
-pub(super) fn rename(tx: &mut Transaction, rename: &Rename) -> Result<Outcome, Stop> {
+pub(super) fn rename(tx: &mut Transaction, rename: &Rename, over: bool) -> Result<Outcome, Stop> {
     let (from, to) = (&rename.from, &rename.to);
     if from.is_root() || to.is_root() {
         return Err(invalid_argument("the root directory cannot be renamed").into());
@@ -369,22 +381,16 @@ pub(super) fn rename(tx: &mut Transaction, rename: &Rename) -> Result<Outcome, S
         let message = format!("{from} and {to} are in different mounts: copy and delete instead");
         return Err(invalid_argument(message).into());
     }
-    let mut nodes = tx.walk(to)?;
-    let depth = to.components().count();
-    if nodes.len() > depth {
-        return Err(exists(to, &nodes[depth]).into());
-    }
-    let parent = nodes.pop().expect("a walk starts with the root");
-    if nodes.len() + 1 < depth {
-        let parent = to.parent().unwrap_or_else(FsPath::root);
-        return Err(not_found(format!("the parent directory {parent} does not exist")).into());
-    }
-    if !parent.inode.is_directory() {
-        return Err(not_directory(to).into());
-    }
-    let place = Place::new(parent.inode.id, to.name());
+    let (parent, old) = next::room(tx, to)?;
     let mut inode = Inode::clone(&node.inode);
     inode.changed_ms = tx.now_ms();
+    match &old {
+        Some(old) if !over => return Err(exists(to, old).into()),
+        Some(old) if old.inode.id == inode.id => return Ok(Outcome::Done),
+        Some(old) => make_way(tx, to, old, &mut inode)?,
+        None => {}
+    }
+    let place = Place::new(parent.inode.id, to.name());
     if inode.is_persisted() {
         mark_parents_persisted(tx, &place)?;
     }
@@ -399,6 +405,25 @@ pub(super) fn rename(tx: &mut Transaction, rename: &Rename) -> Result<Outcome, S
     tx.notice(from, folder);
     tx.notice(to, folder);
     Ok(Outcome::Done)
+}
+
+/// What is at the path `to` goes, for `inode` to come there.
+fn make_way(tx: &mut Transaction, to: &FsPath, old: &Node, inode: &mut Inode) -> Result<(), Stop> {
+    check_no_mount(tx, to, "replaced")?;
+    match (inode.is_directory(), old.inode.is_directory()) {
+        (false, true) => return Err(is_directory(to).into()),
+        (true, false) => {
+            let message = format!("{to} is no directory, so none takes its place");
+            return Err(Error::new(ErrorKind::NotDirectory, message).into());
+        }
+        (true, true) if !tx.children(old.inode.id, None, 1)?.is_empty() => {
+            let message = format!("directory {to} is not empty");
+            return Err(Error::new(ErrorKind::NotEmpty, message).into());
+        }
+        _ => {}
+    }
+    next::note_below(&old.inode, inode);
+    Ok(tx.remove(old)?)
 }
 
 pub(super) fn set_attributes(tx: &mut Transaction, set: &SetAttributes) -> Result<Outcome, Stop> {
@@ -514,7 +539,7 @@ fn add_xattrs(inode: &mut Inode, xattrs: &BTreeMap<String, Vec<u8>>) {
 }
 
 /// Nothing, where there is nothing.
-fn some_extra(extra: Extra) -> Option<Box<Extra>> {
+pub(super) fn some_extra(extra: Extra) -> Option<Box<Extra>> {
     (extra != Extra::default()).then(|| Box::new(extra))
 }
 

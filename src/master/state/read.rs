@@ -1,7 +1,7 @@
 //! What the state tells.
 
-use super::State;
 use super::store::{decode, id_in};
+use super::{State, next};
 use crate::core::error::{Error, ErrorKind, Result, internal, not_found};
 use crate::core::model::{
     BlockId, BlockStatus, FileId, FsPath, Media, MountId, PersistenceState, Status, WorkerAddress,
@@ -181,6 +181,9 @@ impl State {
         let gone = || not_found(format!("no file has the id {id}"));
         let place = store.place(id)?.ok_or_else(gone)?;
         let inode = store.inode_at(place.as_bytes())?.ok_or_else(gone)?;
+        if let Some(path) = next::target(&place) {
+            return Ok((path?, inode));
+        }
         let mut places = vec![place];
         // Deleting a directory detaches it: what was below still lies there until it is reaped,
         // but is not in the tree.

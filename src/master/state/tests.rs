@@ -8,6 +8,7 @@ use crate::master::journal::entry::*;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+mod next;
 mod stage;
 
 fn path(text: &str) -> FsPath {

@@ -4,6 +4,7 @@
 //! refused, [`Transaction::undo`] takes back what it wrote; the group then goes to the store as
 //! one batch.
 
+use super::next;
 use super::stage::Stages;
 use super::store::{Stop, Store, decode, encode};
 use crate::core::error::{Error, ErrorKind, not_found};
@@ -326,10 +327,14 @@ impl<'s> Transaction<'s> {
         }
     }
 
-    /// The inode `id` and its path, if it is in the tree: also its parents must be.
+    /// The inode `id` and its path, if it is in the tree: also its parents must be. A next version
+    /// has the path where it will be.
     pub fn find(&self, id: FileId) -> Result<Option<(FsPath, Node)>, Stop> {
         let Some(place) = self.place(id)? else { return Ok(None) };
         let Some(inode) = self.get(&place)? else { return Ok(None) };
+        if let Some(path) = next::target(&place) {
+            return Ok(Some((path?, Node { place, inode })));
+        }
         let mut names = Vec::new();
         let mut at = place.clone();
         while at.parent() != FileId(0) {

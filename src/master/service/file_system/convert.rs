@@ -59,6 +59,8 @@ pub(super) fn completion(id: Option<i64>, options: CompleteFilePOptions) -> Comp
         persist_after_ms: later.map(|later| later.persistence_wait_time().max(0)),
         blocks: options.locations.iter().map(location).collect(),
         xattrs,
+        modified_ms: options.modified_ms,
+        expected: options.replaces_id.map(|id| (id > 0).then_some(FileId(id))),
     }
 }
 

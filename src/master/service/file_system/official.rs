@@ -207,6 +207,7 @@ impl FileSystemMasterClientService for Files {
             mode: mode(&options.mode),
             write_type: options.write_type().chosen(),
             default_write_type: options.default_write_type().chosen(),
+            next: options.next(),
         };
         let path = self.admit(request.get_ref().path()).await?;
         let status = files.create_file(&caller, &path, new).await?;
@@ -292,6 +293,10 @@ impl FileSystemMasterClientService for Files {
         let (recursive, here_only) = (options.recursive(), options.goosefs_only());
         let removal = Removal { recursive, here_only, only: None };
         let path = self.admit(request.get_ref().path()).await?;
+        if let Some(id) = options.next_id {
+            files.drop_next(&caller, FileId(id)).await?;
+            return answer(DeletePResponse {});
+        }
         files.remove(&caller, &path, removal).await?;
         answer(DeletePResponse {})
     }
@@ -302,7 +307,7 @@ impl FileSystemMasterClientService for Files {
         let caller = caller(&request, &options.common_options);
         let from = self.admit(request.get_ref().path()).await?;
         let to = path(request.get_ref().dst_path())?;
-        files.rename(&caller, &from, &to).await?;
+        files.rename(&caller, &from, &to, options.over()).await?;
         if options.persist() {
             files.schedule_persist(&caller, &to, 0).await?;
         }

@@ -1,0 +1,67 @@
+//! Next versions of files: written where nobody sees them, then in the place of what was there.
+//!
+//! To the under store a version that goes through is written as the object at its path, which the store
+//! replaces as a whole; from then until the entry is in the journal, the tree names the version before,
+//! and whoever reads of that what is in no cache is told that it has changed.
+
+use super::{Caller, FileSystem};
+use crate::core::error::{Error, ErrorKind, Result, unavailable};
+use crate::core::model::{FileId, FsPath, PersistenceState, Status};
+use crate::core::security::Access;
+use crate::master::journal::entry::Change;
+use crate::master::sync::Freshness;
+use std::time::Duration;
+
+/// How long a writer waits for the persisting of what it replaces.
+const PERSISTING: Duration = Duration::from_secs(60);
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl FileSystem {
+    /// The caller may write what is at `path`, or make it where nothing is.
+    pub(super) async fn permit_next(&self, caller: &Caller, path: &FsPath) -> Result<()> {
+        match self.find(path, Freshness::Known).await? {
+            Some(status) if status.folder => {
+                let text = format!("{path}: Is a directory");
+                Err(Error::new(ErrorKind::IsDirectory, text))
+            }
+            Some(_) => self.permit(caller, path, Access::WRITE),
+            None => self.permit_parent(caller, path),
+        }
+    }
+
+    /// The next version with that id, under the path it is meant for.
+    pub(super) fn next_version(&self, id: FileId) -> Result<Option<Status>> {
+        let found = match self.by_id(id) {
+            Ok(status) => status,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let there = self.peek(&found.path)?.is_some_and(|status| status.id == id);
+        Ok((!there && !found.completed).then_some(found))
+    }
+
+    /// A worker may be writing to the under store what is to be replaced there: its bytes must not come
+    /// after those of the next version.
+    pub(super) async fn wait_for_persist(&self, path: &FsPath) -> Result<()> {
+        let persisted = async {
+            while self.peek(path)?.is_some_and(|s| s.persistence == PersistenceState::ToBePersisted)
+            {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        let late = || unavailable(format!("{path} is still being persisted: try again later"));
+        tokio::time::timeout(PERSISTING, persisted).await.map_err(|_| late())?
+    }
+
+    /// Gives up the next version with that id; one that is there already stays.
+    ///
+    /// # Errors
+    /// `PermissionDenied` where it may not be written.
+    pub async fn drop_next(&self, caller: &Caller, id: FileId) -> Result<()> {
+        let Some(found) = self.next_version(id)? else { return Ok(()) };
+        self.permit_next(caller, &found.path).await?;
+        self.commit_for(caller, Change::DropNext(id)).await.map(drop)
+    }
+}

@@ -325,11 +325,26 @@ _goosefs() {
             goosefs__subcmd__fuse,mount)
                 cmd="goosefs__subcmd__fuse__subcmd__mount"
                 ;;
+            goosefs__subcmd__fuse,staged)
+                cmd="goosefs__subcmd__fuse__subcmd__staged"
+                ;;
             goosefs__subcmd__fuse,umount)
                 cmd="goosefs__subcmd__fuse__subcmd__umount"
                 ;;
             goosefs__subcmd__fuse,unmount)
                 cmd="goosefs__subcmd__fuse__subcmd__umount"
+                ;;
+            goosefs__subcmd__fuse__subcmd__staged,drop)
+                cmd="goosefs__subcmd__fuse__subcmd__staged__subcmd__drop"
+                ;;
+            goosefs__subcmd__fuse__subcmd__staged,export)
+                cmd="goosefs__subcmd__fuse__subcmd__staged__subcmd__export"
+                ;;
+            goosefs__subcmd__fuse__subcmd__staged,ls)
+                cmd="goosefs__subcmd__fuse__subcmd__staged__subcmd__ls"
+                ;;
+            goosefs__subcmd__fuse__subcmd__staged,publish)
+                cmd="goosefs__subcmd__fuse__subcmd__staged__subcmd__publish"
                 ;;
             goosefs__subcmd__job,cancel)
                 cmd="goosefs__subcmd__job__subcmd__cancel"
@@ -3009,7 +3024,7 @@ _goosefs() {
             return 0
             ;;
         goosefs__subcmd__fuse)
-            opts="-D -h -V --config --help --version mount umount unmount"
+            opts="-D -h -V --config --help --version mount umount unmount staged"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3041,6 +3056,124 @@ _goosefs() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fuse__subcmd__staged)
+            opts="-D -h -V --config --help --version ls publish export drop"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fuse__subcmd__staged__subcmd__drop)
+            opts="-D -h -V --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fuse__subcmd__staged__subcmd__export)
+            opts="-D -h -V --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fuse__subcmd__staged__subcmd__ls)
+            opts="-o -D -h -V --output --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "table json" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -D)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        goosefs__subcmd__fuse__subcmd__staged__subcmd__publish)
+            opts="-D -h -V --force --config --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

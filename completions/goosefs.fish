@@ -66,13 +66,14 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and __fish_seen_
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and __fish_seen_subcommand_from start" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and __fish_seen_subcommand_from start" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand worker; and __fish_seen_subcommand_from start" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -s h -l help -d 'Print help'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -s V -l version -d 'Print version'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "mount" -d 'Mount a directory of the tree, and return once it can be used'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "umount" -d 'Unmount a mounted directory, also when the process behind it is dead'
-complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount" -f -a "unmount" -d 'Unmount a mounted directory, also when the process behind it is dead'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -f -a "mount" -d 'Mount a directory of the tree, and return once it can be used'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -f -a "umount" -d 'Unmount a mounted directory, also when the process behind it is dead'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -f -a "unmount" -d 'Unmount a mounted directory, also when the process behind it is dead'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and not __fish_seen_subcommand_from mount umount unmount staged" -f -a "staged" -d 'Files that were changed in a mounted directory and are not published'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from mount" -s o -d 'Mount options, separated by commas' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from mount" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from mount" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
@@ -88,6 +89,14 @@ complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_su
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from unmount" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from unmount" -s h -l help -d 'Print help'
 complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from unmount" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -s h -l help -d 'Print help'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -s V -l version -d 'Print version'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -f -a "ls" -d 'List them'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -f -a "publish" -d 'Make one the newest version of its file'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -f -a "export" -d 'Copy the bytes of one to a file of this host'
+complete -c goosefs -n "__fish_goosefs_using_subcommand fuse; and __fish_seen_subcommand_from staged" -f -a "drop" -d 'Throw one away'
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -l config -d 'Configuration file [default: $GOOSEFS_CONF, ./goosefs.yaml, /etc/goosefs/goosefs.yaml]' -r -F
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -s D -d 'Set a property, as in -D goosefs.master.rpc.port=9300' -r
 complete -c goosefs -n "__fish_goosefs_using_subcommand local; and not __fish_seen_subcommand_from start" -s h -l help -d 'Print help'

@@ -2,6 +2,7 @@
 //!
 //! Mounting returns once the directory can be used; see [`super::background`].
 
+use super::staged::StagedArgs;
 use super::{Global, background};
 use crate::core::error::{Result, invalid_argument};
 use crate::core::model::FsPath;
@@ -24,6 +25,8 @@ enum Verb {
     Mount(MountArgs),
     #[command(visible_alias = "unmount")]
     Umount(UmountArgs),
+    /// Files that were changed in a mounted directory and are not published
+    Staged(StagedArgs),
 }
 
 /// Mount a directory of the tree, and return once it can be used
@@ -71,10 +74,11 @@ impl Fuse {
     /// Mounts or unmounts.
     ///
     /// # Errors
-    /// As [`fuse::run`] and [`mountpoint::unmount`].
+    /// As [`fuse::run`], [`mountpoint::unmount`] and [`StagedArgs::run`].
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         match self.verb {
             Verb::Mount(args) => args.run(global),
+            Verb::Staged(args) => args.run(global),
             Verb::Umount(args) => mountpoint::unmount(&args.dir).map(|()| ExitCode::SUCCESS),
         }
     }

@@ -19,6 +19,7 @@ mod ns;
 mod print;
 mod progress;
 mod session;
+mod staged;
 mod version;
 mod worker;
 

@@ -10,14 +10,11 @@ use fuser::BackingId;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::sync::Notify;
 
 /// How the open handles of each inode are read.
 #[derive(Debug, Default)]
 pub struct Backings {
     modes: Mutex<HashMap<u64, Mode>>,
-    /// Tells those who wait that a backing has gone.
-    gone: Notify,
 }
 
 #[derive(Debug)]
@@ -57,21 +54,14 @@ impl Backings {
         let Some(mode) = modes.get_mut(&ino) else { return };
         mode.open -= 1;
         let last = if mode.open == 0 { modes.remove(&ino) } else { None };
+        // Giving a backing back takes a call to the kernel that others need not await.
         drop(modes);
-        if last.is_some_and(|mode| mode.backing.is_some()) {
-            self.gone.notify_waiters();
-        }
+        drop(last);
     }
 
-    /// Waits until the kernel does not read `ino` by itself.
-    pub async fn ours(&self, ino: u64) {
-        loop {
-            let gone = self.gone.notified();
-            if self.modes.lock().get(&ino).is_none_or(|mode| mode.backing.is_none()) {
-                return;
-            }
-            gone.await;
-        }
+    /// Whether the kernel reads `ino` by itself.
+    pub fn is_backed(&self, ino: u64) -> bool {
+        self.modes.lock().get(&ino).is_some_and(|mode| mode.backing.is_some())
     }
 }
 

@@ -2,17 +2,20 @@
 //!
 //! A file the kernel reads by itself (passthrough) has no handle here, since none of its reads ask
 //! us. A file read through us has a reader, and the blocks that a worker on this host lent of it. A
-//! file being written has a writer; it is also found by its inode, because until it is complete the
-//! master knows neither its length nor its times.
+//! file that is being changed has one [`Write`] for all its handles, found by its inode: so all of
+//! them see the same bytes, of which the master knows nothing yet.
 
 use super::errno::Errno;
 use super::inodes::Known;
+use super::staging::Staged;
 use crate::client::{Reader, SetAttributes, Writer};
+use crate::core::model::FsPath;
 use crate::core::rpc::lend::LentBlock;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The handle of every file that the kernel reads by itself.
 pub const PASSTHROUGH: u64 = 0;
@@ -24,12 +27,14 @@ const MOST_LENT: usize = 64;
 pub enum Handle {
     /// Read through us.
     Read(Arc<Read>),
-    /// Being written.
-    Write(Arc<Write>),
+    /// Being changed.
+    Write(WriteHandle),
 }
 
 /// A file that is read through us.
 pub struct Read {
+    /// Its inode, as the kernel knows it.
+    pub ino: u64,
     /// What was known of it when it was opened; its bytes never change.
     pub known: Arc<Known>,
     /// Reads whatever is not on this host.
@@ -38,9 +43,9 @@ pub struct Read {
 }
 
 impl Read {
-    /// A handle on `known`, read by `reader`.
-    pub fn new(known: Arc<Known>, reader: Reader) -> Self {
-        Read { known, reader, lent: Mutex::default() }
+    /// A handle on `ino`, which is `known` and read by `reader`.
+    pub fn new(ino: u64, known: Arc<Known>, reader: Reader) -> Self {
+        Read { ino, known, reader, lent: Mutex::default() }
     }
 
     /// The file of block `index`, if it was lent before.
@@ -58,35 +63,142 @@ impl Read {
     }
 }
 
-/// A file that is being written.
+/// A file that is being changed: new, or open for writing.
 pub struct Write {
     /// Its inode, as the kernel knows it.
     pub ino: u64,
-    /// The process that opened it: its close completes the file.
-    pub opener: u32,
-    /// The user who did.
+    /// The user who opened it first: it is published as theirs.
     pub uid: u32,
-    /// What was known when it was opened.
-    pub known: Arc<Known>,
-    /// Bytes in it so far.
+    /// What the master knows of it.
+    pub known: Mutex<Arc<Known>>,
+    /// Where it was last: its name may stand for something else by now.
+    pub path: Mutex<FsPath>,
+    /// Bytes in it, while it is written in order.
     pub length: AtomicU64,
+    /// When it was last written so, in milliseconds since 1970.
+    modified_ms: AtomicI64,
     /// Attributes to set once it is complete, for completing sets times of its own.
     pub later: Mutex<Option<SetAttributes>>,
-    /// The rest, held over one operation at a time.
+    /// How it is written, held over what changes that.
     pub state: tokio::sync::Mutex<Writing>,
-    /// Tells those who wait that it is complete.
-    pub done: tokio::sync::Notify,
+    /// Its bytes, once they are staged.
+    pub staged: RwLock<Option<Arc<Staged>>>,
+    /// Deleted or replaced through this mount: nothing of it is to be published.
+    pub unlinked: AtomicBool,
+    /// Whether no version of it was published yet.
+    new: AtomicBool,
+    open: Mutex<Open>,
 }
 
-/// How far writing has come.
+/// How many have it open.
+#[derive(Clone, Copy, Debug, Default)]
+struct Open {
+    /// Handles through us, for reading or writing.
+    all: u32,
+    /// Of these, those that write.
+    writers: u32,
+}
+
+/// How a file is written.
 pub enum Writing {
-    /// An existing file, opened for writing and not truncated: its attributes may change, its bytes
-    /// may not.
-    Untouched,
-    /// New, or truncated when it was opened.
-    Open(Box<Writer>),
-    /// Complete, or given up with that error.
-    Closed(Result<(), Errno>),
+    /// In order, straight to the workers: new, or emptied when it was opened.
+    Stream(Box<Writer>),
+    /// Anywhere, on a disk of this host. A new file keeps the writer that it was made with for its
+    /// first version.
+    Staged(Option<Box<Writer>>),
+    /// Nothing has been written since it was published.
+    Published,
+    /// What was written in order is lost.
+    Failed(Errno),
+}
+
+impl Write {
+    /// One that nobody has open yet.
+    pub fn new(ino: u64, uid: u32, known: Arc<Known>, state: Writing) -> Self {
+        let length = match state {
+            Writing::Stream(_) => 0,
+            _ => known.status.length,
+        };
+        Write {
+            ino,
+            uid,
+            path: Mutex::new(known.status.path.clone()),
+            length: AtomicU64::new(length),
+            modified_ms: AtomicI64::new(known.status.modified_ms),
+            known: Mutex::new(known),
+            later: Mutex::default(),
+            state: tokio::sync::Mutex::new(state),
+            staged: RwLock::default(),
+            unlinked: AtomicBool::new(false),
+            new: AtomicBool::new(false),
+            open: Mutex::default(),
+        }
+    }
+
+    /// The same, of a file that has just been made.
+    pub fn of_new(self) -> Self {
+        self.new.store(true, Ordering::Release);
+        self
+    }
+
+    /// Whether no version of it was published yet.
+    pub fn is_new(&self) -> bool {
+        self.new.load(Ordering::Acquire)
+    }
+
+    /// A version of it is published.
+    pub fn published(&self) {
+        self.new.store(false, Ordering::Release);
+    }
+
+    /// Its bytes, if they are staged.
+    pub fn staged(&self) -> Option<Arc<Staged>> {
+        self.staged.read().clone()
+    }
+
+    /// It is written, in order, just now.
+    pub fn touch(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_millis() as i64);
+        self.modified_ms.store(now, Ordering::Release);
+    }
+
+    /// When it was last written in order.
+    pub fn modified_ms(&self) -> i64 {
+        self.modified_ms.load(Ordering::Acquire)
+    }
+
+    /// Whether one handle is all there is.
+    pub fn is_alone(&self) -> bool {
+        self.open.lock().all == 1
+    }
+
+    /// Whether it was deleted or replaced.
+    pub fn is_unlinked(&self) -> bool {
+        self.unlinked.load(Ordering::Acquire)
+    }
+
+    /// How many handles write it.
+    pub fn writers(&self) -> u32 {
+        self.open.lock().writers
+    }
+
+    fn enter(&self, writable: bool) {
+        let mut open = self.open.lock();
+        open.all += 1;
+        open.writers += u32::from(writable);
+    }
+}
+
+/// A handle on a file that is being changed.
+#[derive(Clone)]
+pub struct WriteHandle {
+    /// The file.
+    pub write: Arc<Write>,
+    /// The process that opened it.
+    pub opener: u32,
+    /// Whether it writes.
+    pub writable: bool,
 }
 
 /// All open files of one mount.
@@ -95,57 +207,102 @@ pub struct Handles {
     last: AtomicU64,
     open: Mutex<HashMap<u64, Handle>>,
     writing: Mutex<HashMap<u64, Arc<Write>>>,
+    /// How many files are being changed: reads look here before they look for theirs.
+    changing: AtomicUsize,
+    /// Handles that read through us, by inode.
+    reading: Mutex<HashMap<u64, u32>>,
 }
 
 impl Handles {
-    /// Opens a handle.
-    pub fn insert(&self, handle: Handle) -> u64 {
+    /// Opens a handle that reads.
+    pub fn insert_read(&self, read: Read) -> u64 {
+        *self.reading.lock().entry(read.ino).or_default() += 1;
+        self.insert(Handle::Read(Arc::new(read)))
+    }
+
+    /// Opens a handle on a file that is being changed, and was entered.
+    pub fn insert_write(&self, handle: WriteHandle) -> u64 {
+        self.insert(Handle::Write(handle))
+    }
+
+    fn insert(&self, handle: Handle) -> u64 {
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Handle::Write(write) = &handle {
-            self.writing.lock().insert(write.ino, write.clone());
-        }
         self.open.lock().insert(number, handle);
         number
     }
 
-    /// The file a handle reads.
-    ///
-    /// # Errors
-    /// `EBADF` when it is not open for reading.
-    pub fn read(&self, number: u64) -> Result<Arc<Read>, Errno> {
-        match self.open.lock().get(&number) {
-            Some(Handle::Read(read)) => Ok(read.clone()),
-            _ => Err(Errno::BAD_HANDLE),
-        }
+    /// What a handle is.
+    pub fn get(&self, number: u64) -> Option<Handle> {
+        self.open.lock().get(&number).cloned()
     }
 
-    /// The file a handle writes.
-    pub fn write(&self, number: u64) -> Option<Arc<Write>> {
-        match self.open.lock().get(&number) {
-            Some(Handle::Write(write)) => Some(write.clone()),
-            _ => None,
-        }
-    }
-
-    /// The file that is being written under that inode.
+    /// The file that is being changed under that inode.
     pub fn writing(&self, ino: u64) -> Option<Arc<Write>> {
-        self.writing.lock().get(&ino).cloned()
+        match self.changing.load(Ordering::Acquire) {
+            0 => None,
+            _ => self.writing.lock().get(&ino).cloned(),
+        }
+    }
+
+    /// The same, with one more handle on it.
+    pub fn join(&self, ino: u64, writable: bool) -> Option<Arc<Write>> {
+        let writing = self.writing.lock();
+        let write = writing.get(&ino)?;
+        write.enter(writable);
+        Some(write.clone())
+    }
+
+    /// A file is being changed from now on, with one handle on it; the one that is already, if others
+    /// were faster.
+    pub fn begin(&self, write: Write, writable: bool) -> Arc<Write> {
+        let mut writing = self.writing.lock();
+        let write = writing.entry(write.ino).or_insert_with(|| Arc::new(write)).clone();
+        write.enter(writable);
+        self.changing.store(writing.len(), Ordering::Release);
+        write
     }
 
     /// Closes a handle for good.
     pub fn remove(&self, number: u64) -> Option<Handle> {
-        self.open.lock().remove(&number)
+        let handle = self.open.lock().remove(&number)?;
+        if let Handle::Read(read) = &handle {
+            let mut reading = self.reading.lock();
+            if let Some(count) = reading.get_mut(&read.ino) {
+                *count -= 1;
+                if *count == 0 {
+                    reading.remove(&read.ino);
+                }
+            }
+        }
+        Some(handle)
     }
 
-    /// The file under that inode is complete, or given up.
-    pub fn written(&self, write: &Arc<Write>) {
+    /// Whether handles that read through us are open on that inode.
+    pub fn is_read(&self, ino: u64) -> bool {
+        self.reading.lock().contains_key(&ino)
+    }
+
+    /// One handle on the file is closed. Says whether it was the last that writes.
+    pub fn leave(&self, write: &Write, writable: bool) -> bool {
+        let mut open = write.open.lock();
+        open.all -= 1;
+        open.writers -= u32::from(writable);
+        writable && open.writers == 0
+    }
+
+    /// The file counts as not being changed any more if nobody has it open and `clean` says that
+    /// nothing of it is left to be published.
+    pub fn end(&self, write: &Arc<Write>, clean: impl FnOnce() -> bool) {
         let mut writing = self.writing.lock();
-        if writing.get(&write.ino).is_some_and(|other| Arc::ptr_eq(other, write)) {
+        let idle = write.open.lock().all == 0 && !self.reading.lock().contains_key(&write.ino);
+        let known = writing.get(&write.ino).is_some_and(|other| Arc::ptr_eq(other, write));
+        if idle && known && clean() {
             writing.remove(&write.ino);
         }
+        self.changing.store(writing.len(), Ordering::Release);
     }
 
-    /// Every file that is still being written.
+    /// Every file that is being changed.
     pub fn all_writing(&self) -> Vec<Arc<Write>> {
         self.writing.lock().values().cloned().collect()
     }

@@ -1,7 +1,9 @@
 //! Inode numbers ↔ paths, and what is known of each.
 //!
 //! A number is derived from the file's id, so it is the same in every mount and after a restart, and
-//! is never reused: a file that is replaced has another number. A node knows its parent and its name
+//! is never reused: a file that is replaced has another number. Only one that is replaced through this
+//! mount keeps the number it had, for as long as the kernel knows it: whoever has it open goes on with
+//! what was written, as on a local disk. A node knows its parent and its name
 //! there, and a path is made by walking up, so that renaming a directory changes one node.
 //!
 //! What a node knows of its file (`Known`), and what a directory was listed to hold, is trusted until
@@ -24,6 +26,8 @@ use std::time::{Duration, Instant};
 pub const ROOT: u64 = 1;
 /// Numbers below this are the root and the two entries every directory has.
 const FIRST: u64 = 3;
+/// Numbers above this are of no file's id.
+const RENUMBERED: u64 = 1 << 62;
 /// A full table looks for expired nodes no more often than this.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Entries looked at for the next directory.
@@ -123,6 +127,10 @@ pub struct Inodes {
 #[derive(Debug, Default)]
 struct Table {
     nodes: HashMap<u64, Node, BuildHasherDefault<NumberHasher>>,
+    /// Numbers of files that have one other than their id says, by that one.
+    aliases: HashMap<u64, u64>,
+    /// The last number that was given to no file's id.
+    renumbered: u64,
     /// Counts changes that the master told of.
     changes: u64,
     /// Nodes with something known.
@@ -157,6 +165,8 @@ impl Hasher for NumberHasher {
 struct Node {
     parent: u64,
     name: Arc<str>,
+    /// The number that the file's id says, if it is another: 0 for none.
+    natural: u64,
     /// Whether `parent` and `name` lead here; not after the file was deleted or replaced.
     linked: bool,
     /// References the kernel holds.
@@ -271,8 +281,8 @@ impl Inodes {
         ticket: Ticket,
         lookups: u64,
     ) -> Found {
-        let ino = number(known.status.id);
         let mut table = self.table.lock();
+        let ino = table.number_of(known.status.id);
         table.link(parent, name.into(), ino);
         let found = self.learn(&mut table, ino, Arc::new(known), ticket);
         if let Some(node) = table.nodes.get_mut(&ino) {
@@ -291,7 +301,8 @@ impl Inodes {
         let mut entries: Vec<Listed> = children
             .into_iter()
             .map(|known| {
-                let (ino, name) = (number(known.status.id), Arc::<str>::from(known.status.name()));
+                let ino = table.number_of(known.status.id);
+                let name = Arc::<str>::from(known.status.name());
                 let known = Arc::new(known);
                 table.link(parent, name.clone(), ino);
                 self.learn(&mut table, ino, known.clone(), ticket);
@@ -458,16 +469,36 @@ impl Inodes {
         self.table.lock().unlink(parent, name);
     }
 
-    /// Another file is made in the place of `ino`. The kernel goes on using the old number until it
-    /// is told that it is stale.
-    pub fn replaced(&self, ino: u64) {
+    /// The file with `id` is what `ino` is from now on: it was made in its place through this mount.
+    pub fn published(&self, ino: u64, id: FileId) {
+        let mut table = self.table.lock();
+        table.changes += 1;
+        table.name_after(ino, number(id));
+        table.doubt(ino, &mut Vec::new());
+        if let Some(parent) = table.nodes.get(&ino).map(|node| node.parent) {
+            table.drop_listing(parent);
+        }
+    }
+
+    /// The number of the file with that id.
+    pub fn number_of(&self, id: FileId) -> u64 {
+        self.table.lock().number_of(id)
+    }
+
+    /// Another number for the file that is `ino`: whoever has `ino` open keeps what
+    /// they opened, and whoever opens its name from now on gets the new number.
+    pub fn renumber(&self, ino: u64) {
         let mut table = self.table.lock();
         table.changes += 1;
         let Some(node) = table.nodes.get(&ino).filter(|node| node.linked) else { return };
+        let natural = if node.natural == 0 { ino } else { node.natural };
         let (parent, name) = (node.parent, node.name.clone());
         table.unlink(parent, &name);
-        table.doubt(parent, &mut Vec::new());
-        table.unlearn(ino);
+        table.renumbered += 1;
+        let new = RENUMBERED + table.renumbered;
+        table.link(parent, name, new);
+        table.name_after(new, natural);
+        table.drop_listing(parent);
     }
 
     /// `name` in `parent` was deleted through this mount.
@@ -537,7 +568,7 @@ impl Inodes {
 
 impl Node {
     fn new(parent: u64, name: Arc<str>) -> Self {
-        Node { parent, name, linked: true, lookups: 0, known: None, directory: None }
+        Node { parent, name, natural: 0, linked: true, lookups: 0, known: None, directory: None }
     }
 
     fn found(&self, ino: u64, now: Instant) -> Option<Found> {
@@ -559,6 +590,22 @@ impl Node {
 impl Table {
     fn names(&self, directory: u64) -> Option<&HashMap<Arc<str>, u64>> {
         Some(&self.nodes.get(&directory)?.directory.as_ref()?.names)
+    }
+
+    /// The number of the file with that id.
+    fn number_of(&self, id: FileId) -> u64 {
+        let natural = number(id);
+        self.aliases.get(&natural).copied().unwrap_or(natural)
+    }
+
+    /// `ino` is the number of the file whose own would be `natural`.
+    fn name_after(&mut self, ino: u64, natural: u64) {
+        let Some(node) = self.nodes.get_mut(&ino) else { return };
+        let before = std::mem::replace(&mut node.natural, natural);
+        self.aliases.remove(&before);
+        if natural != ino {
+            self.aliases.insert(natural, ino);
+        }
     }
 
     /// Makes `name` in `parent` stand for `ino`, wherever that was before.
@@ -612,6 +659,9 @@ impl Table {
         }
         self.drop_listing(ino);
         let Some(node) = self.nodes.remove(&ino) else { return };
+        if self.aliases.get(&node.natural) == Some(&ino) {
+            self.aliases.remove(&node.natural);
+        }
         self.known -= usize::from(node.known.is_some());
         if node.linked
             && let Some(directory) = self.nodes.get_mut(&node.parent).map(Node::directory)

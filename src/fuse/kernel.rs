@@ -6,17 +6,18 @@
 
 use super::backing::Backings;
 use super::errno::Errno;
-use super::handles::{Handle, PASSTHROUGH};
+use super::handles::{Handle, PASSTHROUGH, WriteHandle};
 use super::inodes::Listing;
-use super::posix::{Attributes, Caller, Change, Entry, Kind, Opened, Posix};
+use super::posix::{Attributes, Caller, Change, Entry, How, Kind, Opened, Posix};
+use super::staging::Staged;
 use crate::core::rpc::lend::LentBlock;
 use crate::core::runtime::Group;
 use bytes::Bytes;
 use fuser::{
     BackingId, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyOpen,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
+    ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -32,8 +33,6 @@ const MAX_BACKGROUND: u16 = 64;
 /// Cookies of the two entries every directory has; those of others are their numbers.
 const DOT: u64 = 1;
 const DOT_DOT: u64 = 2;
-/// How long a writer waits for the last reader's close to be told.
-const LAST_CLOSE: Duration = Duration::from_millis(500);
 /// Closing a file that is read tells us nothing.
 const QUIET: FopenFlags = FopenFlags::FOPEN_NOFLUSH;
 /// What copying programs are told to read at a time: each read of theirs is a call to the kernel.
@@ -144,29 +143,97 @@ impl Kernel {
         };
         match mode {
             Some(backing) => reply_passthrough(reply, &backing),
-            None => self.reply_read(opened, reply),
+            None => self.reply_read(ino, opened, reply),
         }
     }
 
-    fn reply_read(&self, opened: Opened, reply: ReplyOpen) {
-        let handle = self.posix.read_handle(opened);
+    fn reply_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
+        let handle = self.posix.read_handle(ino, opened);
         reply.opened(FileHandle(handle), QUIET | FopenFlags::FOPEN_KEEP_CACHE);
     }
 
-    fn open_write(&self, ino: u64, truncate: bool, caller: Caller, reply: ReplyOpen) {
-        let (posix, backings) = (self.posix.clone(), self.backings.clone());
+    /// Opens for writing, or for reading what is being changed: the kernel does not read it by itself.
+    fn open_changing(&self, ino: u64, flags: OpenFlags, caller: Caller, reply: ReplyOpen) {
+        let kernel = self.clone();
         self.later("open", async move {
-            // The kernel takes no handle of its own beside one that it reads by itself. It tells of
-            // the last close of such a one a moment after close(2) has returned.
-            if tokio::time::timeout(LAST_CLOSE, backings.ours(ino)).await.is_err() {
-                return reply.error(number(Errno(libc::ETXTBSY)));
-            }
-            match posix.open_write(ino, truncate, caller).await {
-                Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::FOPEN_DIRECT_IO),
+            match kernel.open_staged(ino, flags, caller).await {
+                Ok(Some((handle, stream))) => reply.opened(FileHandle(handle), cached(stream)),
                 Err(errno) => reply.error(number(errno)),
+                // It is not being changed any more.
+                Ok(None) => match kernel.posix.open(ino).await {
+                    Ok(opened) => kernel.open_read(ino, opened, reply).await,
+                    Err(errno) => reply.error(number(errno)),
+                },
             }
         });
     }
+
+    async fn open_staged(
+        &self,
+        ino: u64,
+        flags: OpenFlags,
+        caller: Caller,
+    ) -> Answer<Option<(u64, bool)>> {
+        // The kernel takes no handle of another kind beside one that it reads by itself. So whoever
+        // reads so keeps the version that they opened, and the name gets another number.
+        let backing = self.backings.join(ino).unwrap_or_else(|| self.backings.open(ino, None));
+        if backing.is_some() {
+            self.backings.release(ino);
+            self.posix.part(ino);
+            return Err(Errno::STALE);
+        }
+        let truncate = flags.0 & libc::O_TRUNC != 0;
+        let opened = match flags.acc_mode() {
+            OpenAccMode::O_RDONLY if !truncate => self.posix.join_read(ino, caller).await,
+            access => {
+                let how = How { truncate, stream: access == OpenAccMode::O_WRONLY };
+                self.posix.open_write(ino, how, caller).await.map(Some)
+            }
+        };
+        if !matches!(opened, Ok(Some(_))) {
+            self.backings.release(ino);
+        }
+        opened
+    }
+
+    /// The staged bytes of a handle, for operations that only those have.
+    fn with_staged<
+        T: 'static,
+        R: Send + 'static,
+        F: Future<Output = Answer<T>> + Send + 'static,
+    >(
+        &self,
+        (name, handle): (&'static str, FileHandle),
+        reply: R,
+        act: impl FnOnce(Arc<Staged>) -> F + Send + 'static,
+        send: fn(R, Answer<T>),
+    ) {
+        let write = match self.posix.handle(handle.0) {
+            Ok(Handle::Write(handle)) if handle.writable => handle.write,
+            _ => return send(reply, Err(Errno::BAD_HANDLE)),
+        };
+        let ask = move |posix: Arc<Posix>| async move { act(posix.staged(&write).await?).await };
+        self.answer(name, None, ask, reply, send);
+    }
+
+    /// Reads what is being changed.
+    fn read_staged(&self, staged: Arc<Staged>, (offset, size): (u64, u32), reply: ReplyData) {
+        BUFFER.with_borrow_mut(|buffer| match staged.read_now(offset, size, buffer) {
+            Some(Ok(())) => reply.data(buffer),
+            Some(Err(errno)) => reply.error(number(errno)),
+            None => self.later("read", async move {
+                match staged.read(offset, size).await {
+                    Ok(bytes) => reply.data(&bytes),
+                    Err(errno) => reply.error(number(errno)),
+                }
+            }),
+        });
+    }
+}
+
+/// A stream's pages are of no use to anybody; what is staged is cached as any file.
+fn cached(stream: bool) -> FopenFlags {
+    if stream { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE }
 }
 
 /// The kernel caches nothing itself here, and refuses to be told that it should.
@@ -294,6 +361,7 @@ impl Filesystem for Kernel {
             | InitFlags::FUSE_NO_OPENDIR_SUPPORT
             | InitFlags::FUSE_ATOMIC_O_TRUNC
             | InitFlags::FUSE_ASYNC_DIO
+            | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
             | InitFlags::FUSE_EXPLICIT_INVAL_DATA;
         for flag in wanted.iter() {
             // An older kernel does without.
@@ -349,6 +417,10 @@ impl Filesystem for Kernel {
         let (accessed_ms, modified_ms) = (atime.map(ms), mtime.map(ms));
         let change = Change { mode, uid, gid, size, accessed_ms, modified_ms };
         let caller = caller(request);
+        if size.is_some() && self.backings.is_backed(ino.0) {
+            self.posix.part(ino.0);
+            return reply.error(number(Errno::STALE));
+        }
         let ask = move |posix: Arc<Posix>| async move { posix.change(ino.0, change, caller).await };
         self.answer("setattr", None, ask, reply, send_attr);
     }
@@ -376,7 +448,7 @@ impl Filesystem for Kernel {
         }
         let (name, caller) = (name!(name, reply), caller(request));
         let ask = move |posix: Arc<Posix>| async move {
-            let created = posix.create((parent.0, &name), mode, caller).await?;
+            let created = posix.create((parent.0, &name), mode, true, caller).await?;
             posix.release(created.handle).await;
             Ok(created.entry)
         };
@@ -448,9 +520,9 @@ impl Filesystem for Kernel {
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        if flags.acc_mode() != OpenAccMode::O_RDONLY {
-            let truncate = flags.0 & libc::O_TRUNC != 0;
-            return self.open_write(ino.0, truncate, caller(request), reply);
+        let writes = flags.acc_mode() != OpenAccMode::O_RDONLY || flags.0 & libc::O_TRUNC != 0;
+        if writes || self.posix.is_changing(ino.0) {
+            return self.open_changing(ino.0, flags, caller(request), reply);
         }
         let Some(reply) = self.open_now(ino.0, reply) else { return };
         match self.posix.open_now(ino.0) {
@@ -476,21 +548,26 @@ impl Filesystem for Kernel {
         name: &OsStr,
         mode: u32,
         _umask: u32,
-        _flags: i32,
+        flags: i32,
         reply: ReplyCreate,
     ) {
         let (name, caller) = (name!(name, reply), caller(request));
+        let stream = flags & libc::O_ACCMODE == libc::O_WRONLY;
         let ask = move |posix: Arc<Posix>| async move {
-            posix.create((parent.0, &name), mode, caller).await
+            posix.create((parent.0, &name), mode, stream, caller).await
         };
-        self.answer("create", None, ask, reply, |reply, answer| match answer {
-            Ok(created) => reply.created(
-                &created.entry.entry_timeout,
-                &attr(&created.entry.attributes),
-                Generation(0),
-                FileHandle(created.handle),
-                FopenFlags::FOPEN_DIRECT_IO,
-            ),
+        let context = (reply, self.backings.clone());
+        self.answer("create", None, ask, context, |(reply, backings), answer| match answer {
+            Ok(created) => {
+                backings.open(created.entry.attributes.ino, None);
+                reply.created(
+                    &created.entry.entry_timeout,
+                    &attr(&created.entry.attributes),
+                    Generation(0),
+                    FileHandle(created.handle),
+                    cached(created.stream),
+                );
+            }
             Err(errno) => reply.error(number(errno)),
         });
     }
@@ -506,10 +583,27 @@ impl Filesystem for Kernel {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let file = match self.posix.reading(handle.0) {
-            Ok(file) => file,
+        let handle = match self.posix.handle(handle.0) {
+            Ok(handle) => handle,
             Err(errno) => return reply.error(number(errno)),
         };
+        let (ino, write) = match &handle {
+            Handle::Read(file) => (file.ino, None),
+            Handle::Write(handle) => (handle.write.ino, Some(handle.write.clone())),
+        };
+        if let Some(write) = write.or_else(|| self.posix.changing(ino)) {
+            if let Some(staged) = write.staged() {
+                return self.read_staged(staged, (offset, size), reply);
+            }
+            let kernel = self.clone();
+            return self.later("read", async move {
+                match kernel.posix.staged(&write).await {
+                    Ok(staged) => kernel.read_staged(staged, (offset, size), reply),
+                    Err(errno) => reply.error(number(errno)),
+                }
+            });
+        }
+        let Handle::Read(file) = handle else { return reply.error(fuser::Errno::EBADF) };
         BUFFER.with_borrow_mut(|buffer| match self.posix.read_now(&file, offset, size, buffer) {
             Some(Ok(())) => reply.data(buffer),
             Some(Err(errno)) => reply.error(number(errno)),
@@ -537,15 +631,19 @@ impl Filesystem for Kernel {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let Some(write) = self.posix.writing(handle.0) else {
+        let Ok(Handle::Write(WriteHandle { write, .. })) = self.posix.handle(handle.0) else {
             return reply.error(number(Errno::BAD_HANDLE));
         };
-        let bytes = Bytes::copy_from_slice(data);
-        let ask = move |posix: Arc<Posix>| async move { posix.write(&write, offset, bytes).await };
-        self.answer("write", None, ask, reply, |reply, answer| match answer {
+        let send = |reply: ReplyWrite, answer: Answer<u32>| match answer {
             Ok(count) => reply.written(count),
             Err(errno) => reply.error(number(errno)),
-        });
+        };
+        if let Some(answer) = self.posix.write_now(&write, offset, data) {
+            return send(reply, answer);
+        }
+        let bytes = Bytes::copy_from_slice(data);
+        let ask = move |posix: Arc<Posix>| async move { posix.write(&write, offset, bytes).await };
+        self.answer("write", None, ask, reply, send);
     }
 
     fn flush(
@@ -556,9 +654,9 @@ impl Filesystem for Kernel {
         _: LockOwner,
         reply: ReplyEmpty,
     ) {
-        let Some(write) = self.posix.writing(handle.0) else { return reply.ok() };
+        let Ok(Handle::Write(handle)) = self.posix.handle(handle.0) else { return reply.ok() };
         let pid = request.pid();
-        let ask = move |posix: Arc<Posix>| async move { posix.closed_by(&write, pid).await };
+        let ask = move |posix: Arc<Posix>| async move { posix.closed_by(&handle, pid).await };
         self.answer("flush", None, ask, reply, send_empty);
     }
 
@@ -572,17 +670,17 @@ impl Filesystem for Kernel {
         _flush: bool,
         reply: ReplyEmpty,
     ) {
-        if handle.0 != PASSTHROUGH && self.posix.writing(handle.0).is_some() {
+        self.backings.release(ino.0);
+        if handle.0 != PASSTHROUGH
+            && let Ok(Handle::Write(_)) = self.posix.handle(handle.0)
+        {
             let ask = move |posix: Arc<Posix>| async move {
                 posix.release(handle.0).await;
                 Ok(())
             };
             return self.answer("release", None, ask, reply, send_empty);
         }
-        if let Some(Handle::Read(file)) = self.posix.close(handle.0) {
-            drop(file);
-        }
-        self.backings.release(ino.0);
+        self.posix.close(handle.0);
         reply.ok();
     }
 
@@ -594,9 +692,43 @@ impl Filesystem for Kernel {
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let Some(write) = self.posix.writing(handle.0) else { return reply.ok() };
-        let ask = move |posix: Arc<Posix>| async move { posix.sync(&write).await };
+        let Ok(Handle::Write(handle)) = self.posix.handle(handle.0) else { return reply.ok() };
+        let ask = move |posix: Arc<Posix>| async move { posix.sync(&handle.write).await };
         self.answer("fsync", None, ask, reply, send_empty);
+    }
+
+    fn fallocate(
+        &self,
+        _: &Request,
+        _: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        length: u64,
+        mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        let act =
+            move |staged: Arc<Staged>| async move { staged.allocate(mode, offset, length).await };
+        self.with_staged(("fallocate", handle), reply, act, send_empty);
+    }
+
+    fn lseek(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        offset: i64,
+        whence: i32,
+        reply: ReplyLseek,
+    ) {
+        let ask = move |posix: Arc<Posix>| async move {
+            let offset = u64::try_from(offset).map_err(|_| Errno(libc::ENXIO))?;
+            posix.seek(ino.0, offset, whence).await
+        };
+        self.answer("lseek", None, ask, reply, |reply, answer| match answer {
+            Ok(offset) => reply.offset(offset as i64),
+            Err(errno) => reply.error(number(errno)),
+        });
     }
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {

@@ -11,8 +11,11 @@
 //! kernel, and both drop what the master says has changed (`invalidate.rs`). Bytes are never
 //! invalidated: a file that is replaced is another file, with another inode.
 //!
-//! Killing the process loses nothing but files it was in the midst of writing; `umount` then frees
-//! the directory.
+//! Files can be changed anywhere. What is being changed lies on a disk of this host (`staging`), and
+//! becomes a new version of the file when it is closed.
+//!
+//! Killing the process loses nothing but what it was in the midst of writing and nobody had made
+//! durable; `umount` then frees the directory.
 
 mod ahead;
 mod backing;
@@ -25,17 +28,20 @@ pub mod mountpoint;
 pub mod options;
 mod owners;
 mod posix;
+pub mod staging;
 
 pub use options::Options;
+pub use posix::{Verdict, publish_left};
 
 use crate::client::FileSystem;
 use crate::core::config::Config;
 use crate::core::error::{Context, Error, Result, internal, unavailable};
 use crate::core::model::FsPath;
-use crate::core::runtime::Group;
+use crate::core::runtime::{Group, blocking};
 use fuser::{MountOption, Session, SessionACL};
 use kernel::Kernel;
 use posix::Posix;
+use staging::Home;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,14 +80,19 @@ pub async fn run(
     let files = FileSystem::connect(&config);
     let (limit, keep) = (config.fuse.metadata_cache_entries, config.fuse.metadata_cache_timeout);
     let options = mount.options.clone();
-    let posix = Posix::new(files, mount.path.clone(), options, limit as usize, keep);
+    let posix = Posix::new(files, mount.path.clone(), options, limit as usize, keep)
+        .publishing_on_fsync(config.fuse.publish_on_fsync);
     first_answer(&posix, &config).await?;
+    if !mount.options.read_only {
+        stage(&posix, &config).await?;
+    }
 
     let posix = Arc::new(posix);
     let group = Group::new("fuse");
     let kernel = Kernel::new(posix.clone(), group.clone(), config.fuse.passthrough);
     let session = connect(kernel, &config, &mount, &dir).await?;
     invalidate::start(&posix, session.notifier(), &group);
+    posix.retry_kept(&group);
     let ended = serve(session)?;
     let number = mountpoint::device(&dir);
     raise_read_ahead(&dir, mount.options.max_read_ahead);
@@ -106,6 +117,16 @@ async fn first_answer(posix: &Posix, config: &Config) -> Result<()> {
             masters()
         ))),
     }
+}
+
+/// Makes room for files that are changed, and publishes what earlier mounts left there.
+async fn stage(posix: &Posix, config: &Config) -> Result<()> {
+    let cluster = posix.cluster().await?;
+    let (above, limit) = (config.fuse.staging_dir.clone(), config.fuse.staging_size.0);
+    let home = blocking(move || Home::make(&above, limit, &cluster)).await?;
+    posix.stage_in(home);
+    posix.recover(&config.fuse.staging_dir).await;
+    Ok(())
 }
 
 /// Mounts, and agrees with the kernel on how to talk.

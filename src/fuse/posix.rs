@@ -6,36 +6,38 @@
 
 mod changes;
 mod files;
+mod publish;
+mod recover;
 mod walks;
 mod writes;
 
 use super::ahead::Ahead;
 use super::errno::Errno;
-use super::handles::{Handle, Handles, Read, Write};
+use super::handles::{Handle, Handles};
 use super::inodes::{Child, Found, Inodes, Known, Listed, Listing, ROOT, Stale};
 use super::options::Options;
 use super::owners::Owners;
+use super::staging::Home;
 use crate::client::{Capacity, FileSystem, ListOptions};
 use crate::core::error::{ErrorKind, Result};
 use crate::core::model::{FsPath, Status};
 use crate::core::proto::v1;
 use futures::Stream;
 use parking_lot::Mutex;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub use changes::Change;
 pub use files::Opened;
+pub use recover::{Verdict, publish_left};
 use walks::Walks;
-pub use writes::Caller;
+pub use writes::{Caller, How};
 
 /// How long the figures of statfs are used.
 const CAPACITY_KEPT: Duration = Duration::from_secs(2);
 /// How long anything is trusted while nobody tells us of changes.
 const UNWATCHED: Duration = Duration::from_secs(1);
-/// How long an operation waits for a file that another handle is about to complete.
-const COMPLETING: Duration = Duration::from_secs(5);
 
 /// What kind of file an inode is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,10 @@ pub struct Posix {
     pub(super) inodes: Inodes,
     pub(super) handles: Handles,
     pub(super) options: Options,
+    /// Where files are staged; none where none are.
+    home: OnceLock<Arc<Home>>,
+    /// Whether fsync publishes.
+    publish_on_fsync: bool,
     ahead: Ahead,
     root: FsPath,
     owners: Owners,
@@ -112,12 +118,33 @@ impl Posix {
             handles: Handles::default(),
             owners: Owners::new(options.uid, options.gid),
             options,
+            home: OnceLock::new(),
+            publish_on_fsync: false,
             ahead: Ahead::default(),
             root,
             capacity: Mutex::default(),
             walks: Walks::default(),
             watched: AtomicBool::new(false),
         }
+    }
+
+    /// The cluster's name.
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn cluster(&self) -> Result<String> {
+        Ok(self.files.masters().await?.cluster_id)
+    }
+
+    /// Files that are changed are staged in `home` from now on.
+    pub fn stage_in(&self, home: Arc<Home>) {
+        self.home.set(home).ok();
+    }
+
+    /// The same, with fsync publishing what is staged if `publish`.
+    pub fn publishing_on_fsync(mut self, publish: bool) -> Self {
+        self.publish_on_fsync = publish;
+        self
     }
 
     /// The path that is mounted.
@@ -199,6 +226,9 @@ impl Posix {
 
     /// The attributes of `ino`; none where the master has to be asked.
     pub fn attributes_now(&self, ino: u64) -> Option<Entry> {
+        if let Some(write) = self.handles.writing(ino) {
+            return Some(self.entry_of_write(&write));
+        }
         let found = self.inodes.known(ino).or_else(|| self.inodes.deleted(ino));
         found.map(|found| self.entry(&found))
     }
@@ -268,22 +298,21 @@ impl Posix {
         self.options.max_read_ahead
     }
 
-    /// The file that `handle` reads.
+    /// What `handle` is.
     ///
     /// # Errors
-    /// `EBADF` when it is not open for reading.
-    pub fn reading(&self, handle: u64) -> Result<Arc<Read>, Errno> {
-        self.handles.read(handle)
+    /// `EBADF` when it is not open.
+    pub fn handle(&self, handle: u64) -> Result<Handle, Errno> {
+        self.handles.get(handle).ok_or(Errno::BAD_HANDLE)
     }
 
-    /// The file that `handle` writes.
-    pub fn writing(&self, handle: u64) -> Option<Arc<Write>> {
-        self.handles.write(handle)
-    }
-
-    /// Closes a handle for reading.
-    pub fn close(&self, handle: u64) -> Option<Handle> {
-        self.handles.remove(handle)
+    /// Closes a handle that reads.
+    pub fn close(&self, handle: u64) {
+        if let Some(Handle::Read(read)) = self.handles.remove(handle)
+            && let Some(write) = self.handles.writing(read.ino)
+        {
+            self.end(&write);
+        }
     }
 
     /// Where the link `ino` points.

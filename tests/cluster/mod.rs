@@ -73,6 +73,7 @@ impl Setup {
             ("master.mount.table.root.ufs".into(), root_ufs.display().to_string()),
             ("security.login.username".into(), "root".into()),
             ("user.file.replication.durable.min".into(), "1".into()),
+            ("fuse.staging.dir".into(), dir.join("staging").display().to_string()),
         ];
         properties.extend(self.properties);
         let environment = self.environment;

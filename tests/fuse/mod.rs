@@ -2,11 +2,15 @@
 //! not mount (no /dev/fuse, no capability) these tests say so and prove nothing.
 
 mod changes;
+mod crash;
 mod failover;
 mod lifecycle;
 mod list;
+mod model;
 mod read;
+mod staged;
 mod stat;
+mod work;
 mod write;
 
 use crate::cluster::{Cluster, eventually, texts};
@@ -89,6 +93,34 @@ impl Mounted {
         self.server = serve(&self.cluster, "/", &self.dir, "rw");
     }
 
+    /// Kills the process behind it, and serves it again.
+    pub fn kill_and_serve_again(&mut self) {
+        self.kill();
+        self.serve_killed_again();
+    }
+
+    /// Kills the process behind it, and unmounts what is left.
+    pub fn kill(&mut self) {
+        self.kill_process();
+        self.unmount();
+    }
+
+    /// Kills the process behind it.
+    pub fn kill_process(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    /// Serves it again, after it was killed and unmounted.
+    pub fn serve_killed_again(&mut self) {
+        self.server = serve(&self.cluster, "/", &self.dir, "rw");
+    }
+
+    /// The cluster behind it, to be changed.
+    pub fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+
     /// Serves it again, while what served it before may still run: that.
     pub fn serve_beside(&mut self) -> Child {
         let server = serve(&self.cluster, "/", &self.dir, "rw");
@@ -100,6 +132,42 @@ impl Mounted {
         let output = self.cluster.run(&["fuse", "umount", self.dir.to_str().unwrap()]);
         assert!(output.status.success(), "{:?}", texts(&output));
         assert!(!is_mounted(&self.dir));
+    }
+}
+
+/// One more mount of a cluster, on a directory of its own.
+pub struct Other {
+    dir: PathBuf,
+    server: Child,
+    cluster_dir: PathBuf,
+}
+
+impl Mounted {
+    /// Mounts the same tree once more.
+    pub fn again(&self) -> Other {
+        let dir = self.cluster.dir().join("mnt2");
+        std::fs::create_dir_all(&dir).unwrap();
+        let server = serve(&self.cluster, "/", &dir, "rw");
+        Other { dir, server, cluster_dir: self.cluster.dir().to_path_buf() }
+    }
+}
+
+impl Other {
+    /// Where something of the tree is in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        nix::mount::umount2(&self.dir, nix::mount::MntFlags::MNT_DETACH).ok();
+        self.server.kill().ok();
+        self.server.wait().ok();
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.cluster_dir.join("fuse.log"));
+            eprintln!("fuse: {}", log.unwrap_or_default());
+        }
     }
 }
 

@@ -2,9 +2,6 @@
 
 use super::{mount, pattern};
 use crate::cluster::Cluster;
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::FileExt;
 use std::process::Command;
 
 #[test]
@@ -37,22 +34,4 @@ fn a_file_is_overwritten_and_a_shell_redirects() {
     let script = "echo one > g && (echo two; /bin/echo three) > h && cat g h";
     let shell = Command::new("sh").args(["-c", script]).current_dir(mounted.path("")).output();
     assert_eq!(String::from_utf8_lossy(&shell.unwrap().stdout), "one\ntwo\nthree\n");
-}
-
-#[test]
-fn what_would_change_bytes_in_the_middle_is_refused_and_changes_nothing() {
-    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
-    let path = mounted.path("f");
-    std::fs::write(&path, "original").unwrap();
-    let mut append = OpenOptions::new().append(true).open(&path).unwrap();
-    assert!(append.write_all(b"more").is_err());
-    drop(append);
-    let update = OpenOptions::new().write(true).open(&path).unwrap();
-    assert!(update.write_all_at(b"x", 3).is_err());
-    assert!(update.set_len(3).is_err());
-    drop(update);
-    let new = File::create(mounted.path("holes")).unwrap();
-    assert!(new.write_all_at(b"x", 100).is_err());
-    drop(new);
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), "original");
 }

@@ -3,6 +3,7 @@
 
 use super::settings::{MaybeDuration, settings};
 use crate::core::model::{ByteSize, ReadType, WriteType};
+use std::path::PathBuf;
 use std::time::Duration;
 
 settings! {
@@ -62,6 +63,13 @@ settings! {
         /// Threads that answer the kernel; 0 for one for each processor, and two at least. What takes
         /// long is not done by them.
         threads: u32 = "goosefs.fuse.threads", "0";
+        /// Where files that are being changed are staged until they are published; a disk of this host.
+        staging_dir: PathBuf = "goosefs.fuse.staging.dir", "${goosefs.data.dir}/fuse";
+        /// Bytes that staged files of a mount may take; beyond them writers are told that the disk is
+        /// full (ENOSPC).
+        staging_size: ByteSize = "goosefs.fuse.staging.size", "64GB";
+        /// Whether fsync publishes a staged file too. It is made durable on this host in any case.
+        publish_on_fsync: bool = "goosefs.fuse.fsync.publish", "false";
     }
 }
 

@@ -73,9 +73,28 @@ fn a_deleted_file_that_is_open_is_known_until_the_kernel_lets_go() {
     assert!(inodes.deleted(f).is_some());
     inodes.forget(f, 1);
     assert!(inodes.deleted(f).is_none());
-    let g = place(&inodes, ROOT, "/data/g", 11);
-    inodes.replaced(g);
-    assert!(inodes.deleted(g).is_none(), "the kernel must look it up anew");
+}
+
+#[test]
+fn a_file_that_is_replaced_through_this_mount_keeps_its_number() {
+    let inodes = inodes();
+    let f = place(&inodes, ROOT, "/data/f", 10);
+    let id = |container| FileId::from_container(container);
+    inodes.published(f, id(20));
+    assert!(inodes.known(f).is_none(), "what was known is of the old version");
+    assert_eq!(place(&inodes, ROOT, "/data/f", 20), f);
+    inodes.published(f, id(30));
+    assert_eq!(place(&inodes, ROOT, "/data/f", 30), f);
+    assert_ne!(inodes.number_of(id(20)), f, "that version is gone for good");
+    // Whoever has it open keeps it, and others find the same file under another number.
+    inodes.renumber(f);
+    let other = place(&inodes, ROOT, "/data/f", 30);
+    assert!(other != f && inodes.path(f).is_err() && inodes.path(other).is_ok());
+    inodes.forget(f, 9);
+    assert_eq!(place(&inodes, ROOT, "/data/f", 30), other);
+    inodes.removed(ROOT, "f");
+    inodes.forget(other, 9);
+    assert_ne!(inodes.number_of(id(30)), other, "forgotten with the inode");
 }
 
 #[test]

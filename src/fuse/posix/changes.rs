@@ -2,11 +2,11 @@
 
 use super::{Entry, Posix};
 use crate::client::{CreateDirOptions, DeleteOptions, FileSystem, SetAttributes};
-use crate::core::error::ErrorKind;
 use crate::core::model::FsPath;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Write, Writing};
-use crate::fuse::posix::writes::Caller;
+use crate::fuse::inodes::Known;
+use crate::fuse::posix::writes::{Caller, How};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -43,60 +43,98 @@ impl Posix {
     /// Changes attributes of `ino`.
     ///
     /// # Errors
-    /// `EOPNOTSUPP` for a length other than 0 and the one it has.
+    /// `EBUSY` for the length of a file that another mount is making.
     pub async fn change(&self, ino: u64, change: Change, caller: Caller) -> Result<Entry, Errno> {
         self.check_writable()?;
-        if let Some(write) = self.handles.writing(ino)
-            && self.change_written(&write, change, caller).await?
-        {
+        if let Some(size) = change.size {
+            self.resize(ino, size, caller).await?;
+        }
+        if let Some(write) = self.handles.writing(ino) {
+            self.change_written(&write, change, caller).await?;
             return Ok(self.entry_of_write(&write));
         }
-        let found = self.find(ino).await?;
-        match change.size {
-            Some(size) if size == found.known.status.length => {}
-            Some(0) => {
-                let handle = self.open_write(ino, true, caller).await?;
-                let write = self.handles.write(handle).ok_or(Errno::BAD_HANDLE)?;
-                self.change_written(&write, change, caller).await?;
-                self.release(handle).await;
-                return Ok(self.entry_of_write(&write));
-            }
-            Some(_) => return Err(Errno::UNSUPPORTED),
-            None => {}
+        let wanted = self.wanted(change);
+        if wanted != SetAttributes::default() {
+            self.set(&self.inodes.path(ino)?, &wanted, caller).await?;
+            self.inodes.touched(ino);
         }
-        let path = self.inodes.path(ino)?;
-        self.set(&path, &self.wanted(change), caller).await?;
-        self.inodes.touched(ino);
         self.attributes(ino).await
     }
 
-    /// Changes a file that is being written: now what completing leaves alone, the rest once it is
-    /// complete. False when it turns out not to be written.
+    /// Gives `ino` another length. Where nobody else writes it, it is published so.
+    async fn resize(&self, ino: u64, size: u64, caller: Caller) -> Result<(), Errno> {
+        let write = self.enter_write(ino, caller.uid).await?;
+        let resized = self.resize_written(&write, size).await;
+        // A file that was just emptied keeps the error of that.
+        let left = self.leave(&write, true).await;
+        resized.and(left)
+    }
+
+    async fn resize_written(&self, write: &Arc<Write>, size: u64) -> Result<(), Errno> {
+        if write.staged().is_none()
+            && matches!(*write.state.lock().await, Writing::Stream(_))
+            && size == write.length.load(Ordering::Acquire)
+        {
+            return Ok(());
+        }
+        self.prepare(write, How { truncate: size == 0, stream: false }).await?;
+        match write.staged() {
+            Some(staged) if size > 0 => staged.truncate(size).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes attributes of a file that is being changed: now what publishing leaves alone, the rest
+    /// with it.
     async fn change_written(
         &self,
         write: &Arc<Write>,
         change: Change,
         caller: Caller,
-    ) -> Result<bool, Errno> {
-        if change.size == Some(0) {
-            self.truncate(write, caller).await?;
-        } else if change.size.is_some_and(|size| size != write.length.load(Ordering::Acquire)) {
-            return Err(Errno::UNSUPPORTED);
-        }
+    ) -> Result<(), Errno> {
+        let mut wanted = self.wanted(change);
         // Held so that the file is not completed between the question and the answer.
         let state = write.state.lock().await;
-        if !matches!(*state, Writing::Open(_)) {
-            return Ok(false);
+        if matches!(*state, Writing::Stream(_)) {
+            let mut later = write.later.lock();
+            let kept = later.get_or_insert_default();
+            kept.mode = wanted.mode.or(kept.mode);
+            kept.owner = wanted.owner.or(kept.owner.take());
+            kept.group = wanted.group.or(kept.group.take());
+            kept.modified_ms = wanted.modified_ms.or(kept.modified_ms);
+            kept.accessed_ms = wanted.accessed_ms.or(kept.accessed_ms);
+            return Ok(());
         }
-        let wanted = self.wanted(change);
-        let mut later = write.later.lock();
-        let kept = later.get_or_insert_default();
-        kept.mode = wanted.mode.or(kept.mode);
-        kept.owner = wanted.owner.or(kept.owner.take());
-        kept.group = wanted.group.or(kept.group.take());
-        kept.modified_ms = wanted.modified_ms.or(kept.modified_ms);
-        kept.accessed_ms = wanted.accessed_ms.or(kept.accessed_ms);
-        Ok(true)
+        let new = matches!(*state, Writing::Staged(Some(_)));
+        if let Some(staged) = write.staged()
+            && let Some(modified_ms) = wanted.modified_ms
+        {
+            let later = new || staged.is_dirty() || write.is_unlinked();
+            staged.set_modified(modified_ms, later);
+            wanted.modified_ms = wanted.modified_ms.filter(|_| !later);
+        }
+        drop(state);
+        if wanted == SetAttributes::default() {
+            return Ok(());
+        }
+        if write.is_unlinked() {
+            self.change_unlinked(write, change);
+            return Ok(());
+        }
+        self.set(&self.place_of(write), &wanted, caller).await?;
+        self.inodes.touched(write.ino);
+        self.refresh(write).await.map(drop)
+    }
+
+    /// Nobody but those who have it open will ever see these.
+    fn change_unlinked(&self, write: &Write, change: Change) {
+        let mut known = write.known.lock();
+        let mut status = known.status.clone();
+        status.mode = change.mode.unwrap_or(status.mode);
+        status.accessed_ms = change.accessed_ms.unwrap_or(status.accessed_ms);
+        let uid = change.uid.unwrap_or(known.uid);
+        let gid = change.gid.unwrap_or(known.gid);
+        *known = Arc::new(Known { status, uid, gid });
     }
 
     fn wanted(&self, change: Change) -> SetAttributes {
@@ -158,15 +196,41 @@ impl Posix {
     pub async fn remove(&self, (parent, name): (u64, &str), caller: Caller) -> Result<(), Errno> {
         self.check_writable()?;
         let path = self.inodes.path_of(parent, name)?;
+        let open = self.before_unlink(parent, name).await?;
         self.files_of(caller.uid).delete(&path, &DeleteOptions::default()).await?;
         self.inodes.removed(parent, name);
+        self.unlinked(open).await;
         Ok(())
     }
 
-    /// Moves `from` to `to`; with `replace`, what is at `to` makes room.
-    ///
-    /// The master never replaces, so what is in the way steps aside under another name and is
-    /// deleted once its successor is in place: whatever happens in between, neither is lost.
+    /// A name is about to go: whoever has its file open for writing keeps all its bytes.
+    async fn before_unlink(&self, parent: u64, name: &str) -> Result<Option<Arc<Write>>, Errno> {
+        let ino = self.inodes.number_at(parent, name);
+        let Some(write) = ino.and_then(|ino| self.handles.writing(ino)) else { return Ok(None) };
+        let at_rest = matches!(*write.state.lock().await, Writing::Published);
+        if write.staged().is_some() || !at_rest {
+            self.staged(&write).await?.fetch().await?;
+        }
+        Ok(Some(write))
+    }
+
+    /// The name of a file that is open is gone.
+    async fn unlinked(&self, write: Option<Arc<Write>>) {
+        let Some(write) = write else { return };
+        write.unlinked.store(true, Ordering::Release);
+        let mut state = write.state.lock().await;
+        let before = std::mem::replace(&mut *state, Writing::Staged(None));
+        drop(state);
+        if let Writing::Staged(Some(first)) = before {
+            first.cancel().await;
+        }
+        if let Some(staged) = write.staged() {
+            staged.forget();
+        }
+        self.end(&write);
+    }
+
+    /// Moves `from` to `to`; with `replace`, what is at `to` makes room, at once.
     ///
     /// # Errors
     /// `EEXIST` where something is at `to` and must not be replaced.
@@ -183,26 +247,19 @@ impl Posix {
         if source == target {
             return Ok(());
         }
-        self.wait_for_names([from, to]).await?;
+        let moved = self.inodes.number_at(from.0, from.1);
+        if let Some(write) = moved.and_then(|ino| self.handles.writing(ino)) {
+            // Under its new name it is what was written under the old.
+            self.publish(&write).await?;
+        }
+        let open = if replace { self.before_unlink(to.0, to.1).await? } else { None };
         let files = self.files_of(caller.uid);
-        match files.rename(&source, &target).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::AlreadyExists && replace => {
-                replace_by_rename(&files, &source, &target).await?;
-            }
-            Err(error) => return Err(error.into()),
+        match replace {
+            true => files.rename_over(&source, &target).await?,
+            false => files.rename(&source, &target).await?,
         }
         self.inodes.renamed(from, to);
-        Ok(())
-    }
-
-    /// Waits for files under these names that are just being completed.
-    async fn wait_for_names(&self, names: [(u64, &str); 2]) -> Result<(), Errno> {
-        for (parent, name) in names {
-            if let Some(ino) = self.inodes.number_at(parent, name) {
-                self.wait_until_written(ino).await?;
-            }
-        }
+        self.unlinked(open).await;
         Ok(())
     }
 
@@ -246,27 +303,4 @@ impl Posix {
         self.inodes.touched(ino);
         Ok(())
     }
-}
-
-async fn replace_by_rename(
-    files: &FileSystem,
-    source: &FsPath,
-    target: &FsPath,
-) -> Result<(), Errno> {
-    let old = files.status(target).await?;
-    if old.folder && !files.list(target, &Default::default()).await?.is_empty() {
-        return Err(Errno(libc::ENOTEMPTY));
-    }
-    let parent = target.parent().ok_or(Errno::BUSY)?;
-    let aside = parent.join(&format!(".goosefs-replaced-{:x}", old.id.0)).map_err(Errno::from)?;
-    files.rename(target, &aside).await?;
-    if let Err(error) = files.rename(source, target).await {
-        files.rename(&aside, target).await?;
-        return Err(error.into());
-    }
-    // Its successor is in place; that the old one lingers is no reason to fail.
-    if let Err(error) = files.delete(&aside, &DeleteOptions::default()).await {
-        tracing::warn!(%error, path = %aside, "deleting a file that was replaced");
-    }
-    Ok(())
 }

@@ -1,10 +1,10 @@
 //! Opening files and reading them.
 
-use super::{COMPLETING, Posix};
+use super::Posix;
 use crate::client::{OpenOptions, Reader};
 use crate::core::rpc::lend::LentBlock;
 use crate::fuse::errno::Errno;
-use crate::fuse::handles::{Handle, Read};
+use crate::fuse::handles::Read;
 use crate::fuse::inodes::{Known, number};
 use bytes::Bytes;
 use std::os::unix::fs::FileExt;
@@ -51,16 +51,27 @@ impl Posix {
     /// Opens `ino` for reading.
     ///
     /// # Errors
-    /// `EBUSY` when it is still being written; `ESTALE` when it is gone.
+    /// `EBUSY` when another mount is making it; `ESTALE` when it is gone.
     pub async fn open(&self, ino: u64) -> Result<Opened, Errno> {
-        self.wait_until_written(ino).await?;
-        let mut known = self.find(ino).await?.known;
-        if !known.status.completed {
-            // Someone else may have completed it since this was learned.
-            self.inodes.touched(ino);
-            known = self.find(ino).await?.known;
+        self.opened(self.find_complete(ino).await?)
+    }
+
+    /// Where data or a hole is in `ino`, at `offset` or after it, as lseek(2) says. Only of a file that
+    /// is being changed do we know of holes.
+    ///
+    /// # Errors
+    /// `ENXIO` beyond the end.
+    pub async fn seek(&self, ino: u64, offset: u64, whence: i32) -> Result<u64, Errno> {
+        if let Some(staged) = self.handles.writing(ino).and_then(|write| write.staged()) {
+            return staged.seek(offset, whence);
         }
-        self.opened(known)
+        let length = self.attributes(ino).await?.attributes.size;
+        match whence {
+            _ if offset >= length => Err(Errno(libc::ENXIO)),
+            libc::SEEK_DATA => Ok(offset),
+            libc::SEEK_HOLE => Ok(length),
+            _ => Err(Errno::INVALID),
+        }
     }
 
     fn opened(&self, known: Arc<Known>) -> Result<Opened, Errno> {
@@ -82,25 +93,9 @@ impl Posix {
         lent.ok()?.ok()?.filter(|block| block.length == status.length)
     }
 
-    /// A handle for reading through us.
-    pub fn read_handle(&self, opened: Opened) -> u64 {
-        self.handles.insert(Handle::Read(Arc::new(Read::new(opened.known, opened.reader))))
-    }
-
-    /// Closing a file and opening it again may meet here in the wrong order, since the kernel waits
-    /// for the second only.
-    pub(super) async fn wait_until_written(&self, ino: u64) -> Result<(), Errno> {
-        let Some(write) = self.handles.writing(ino) else { return Ok(()) };
-        let closed = async {
-            loop {
-                let done = write.done.notified();
-                if self.handles.writing(ino).is_none() {
-                    return;
-                }
-                done.await;
-            }
-        };
-        tokio::time::timeout(COMPLETING, closed).await.map_err(|_| Errno::BUSY)
+    /// A handle for reading `ino` through us.
+    pub fn read_handle(&self, ino: u64, opened: Opened) -> u64 {
+        self.handles.insert_read(Read::new(ino, opened.known, opened.reader))
     }
 
     /// Reads into `buffer` what a block lent to this process holds; none where it has to be fetched.

@@ -1,22 +1,28 @@
-//! Writing files: in order, from the first byte to the last, once.
+//! Changing files.
 //!
-//! Blocks never change once they are whole, so a file is made new, or made anew when it is truncated
-//! to nothing; what would change bytes in the middle is refused (`EOPNOTSUPP`) before any byte is
-//! touched. The file is complete when the process that opened it closes it, so that an error shows
-//! there; should that process hand its descriptor to others, when the last of them is done.
+//! A new file that is written from its first byte to its last goes straight to the workers, and is on no
+//! disk of ours: a stream. Everything else is staged: a file that is opened for writing, one that is
+//! opened for reading too, and a stream that turns out not to be one, which is taken back. What is
+//! staged becomes a new version when its last writer closes it ([`super::publish`]).
+//!
+//! All handles on a file share one [`Write`], so they see the same bytes whoever wrote them.
 
 use super::{Entry, Posix, attributes};
-use crate::client::{CreateOptions, DeleteOptions, SetAttributes, Writer};
-use crate::core::error::ErrorKind;
-use crate::core::model::FsPath;
+use crate::client::{CreateOptions, OpenOptions, Reader, Writer};
+use crate::core::model::{FileId, FsPath, Status};
 use crate::fuse::errno::Errno;
-use crate::fuse::handles::{Handle, Write, Writing};
-use crate::fuse::inodes::{Found, Known};
+use crate::fuse::handles::{Handle, Write, WriteHandle, Writing};
+use crate::fuse::inodes::Known;
+use crate::fuse::staging::{Home, Staged};
 use bytes::Bytes;
-use parking_lot::Mutex;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Pieces of a stream on their way back.
+const TAKING_BACK: usize = 4;
 
 /// Who asks, as the kernel says.
 #[derive(Clone, Copy, Debug)]
@@ -27,16 +33,27 @@ pub struct Caller {
     pub pid: u32,
 }
 
+/// How a file is opened for writing.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// Whether it is emptied.
+    pub truncate: bool,
+    /// Whether it may be written in order: it is not read through the same handle.
+    pub stream: bool,
+}
+
 /// A new file and the handle that writes it.
 pub struct Created {
     /// What stat(2) tells of it.
     pub entry: Entry,
     /// The handle.
     pub handle: u64,
+    /// Whether it is a stream.
+    pub stream: bool,
 }
 
 impl Posix {
-    /// Makes the file `name` in `parent` and opens it for writing.
+    /// Makes the file `name` in `parent` and opens it for writing, as a stream if `stream`.
     ///
     /// # Errors
     /// `EEXIST` where something is.
@@ -44,175 +61,354 @@ impl Posix {
         &self,
         (parent, name): (u64, &str),
         mode: u32,
+        stream: bool,
         caller: Caller,
     ) -> Result<Created, Errno> {
         self.check_writable()?;
         let path = self.inodes.path_of(parent, name)?;
         let ticket = self.inodes.ticket();
-        let writer = self.new_file(&path, mode, caller).await?;
+        let writer = Box::new(self.new_file(&path, mode, false, caller.uid).await?);
         let status = writer.status().cloned().ok_or(Errno::IO)?;
+        let stream = stream && writer.gives_back();
+        let (state, staged) = match stream {
+            true => (Writing::Stream(writer), None),
+            false => {
+                let staged = Staged::new(self.home()?, None, status.modified_ms)?;
+                (Writing::Staged(Some(writer)), Some(staged))
+            }
+        };
         let known = self.know(status);
         self.inodes.touched(parent);
         let found = self.inodes.place((parent, name), known, ticket, 1);
-        let write = new_write(&found, caller, Some(writer));
+        let write = Write::new(found.ino, caller.uid, found.known.clone(), state).of_new();
+        *write.staged.write() = staged.map(Arc::new);
+        let write = self.handles.begin(write, true);
         let entry = self.entry_of_write(&write);
-        Ok(Created { entry, handle: self.handles.insert(Handle::Write(write)) })
+        let handle = WriteHandle { write, opener: caller.pid, writable: true };
+        Ok(Created { entry, handle: self.handles.insert_write(handle), stream })
     }
 
-    /// Opens `ino` for writing, and truncates it if `truncate`.
+    /// Opens `ino` for writing. Answers the handle, and whether it is a stream.
     ///
     /// # Errors
-    /// `EBUSY` while another handle writes it; `EROFS`.
-    pub async fn open_write(&self, ino: u64, truncate: bool, caller: Caller) -> Result<u64, Errno> {
-        self.check_writable()?;
-        self.wait_until_written(ino).await?;
-        let found = self.find(ino).await?;
-        let write = new_write(&found, caller, None);
-        if truncate {
-            self.truncate(&write, caller).await?;
-        }
-        Ok(self.handles.insert(Handle::Write(write)))
-    }
-
-    /// Takes the next bytes of a file.
-    ///
-    /// # Errors
-    /// `EOPNOTSUPP` for bytes that are not next, or a file that was not truncated.
-    pub async fn write(&self, write: &Arc<Write>, offset: u64, bytes: Bytes) -> Result<u32, Errno> {
-        let count = bytes.len() as u32;
-        // One operation at a time: a writer takes its bytes in order.
-        let mut state = write.state.lock().await;
-        if matches!(*state, Writing::Untouched) && write.known.status.length == 0 {
-            let caller = Caller { uid: write.uid, pid: write.opener };
-            *state = Writing::Open(self.replace(write, caller).await?);
-        }
-        let writer = match &mut *state {
-            Writing::Open(writer) => writer,
-            Writing::Untouched => return Err(Errno::UNSUPPORTED),
-            Writing::Closed(Err(errno)) => return Err(*errno),
-            Writing::Closed(Ok(())) => return Err(Errno::BAD_HANDLE),
-        };
-        if offset != write.length.load(Ordering::Acquire) {
-            return Err(Errno::UNSUPPORTED);
-        }
-        writer.write(bytes).await?;
-        write.length.fetch_add(u64::from(count), Ordering::Release);
-        Ok(count)
-    }
-
-    /// A process closed one of its descriptors: the opener's own completes the file.
-    ///
-    /// # Errors
-    /// Whatever completing it fails with.
-    pub async fn closed_by(&self, write: &Arc<Write>, pid: u32) -> Result<(), Errno> {
-        // A shell opens an empty file, duplicates the descriptor and closes the first.
-        let started = write.length.load(Ordering::Acquire) > 0
-            && !matches!(*write.state.lock().await, Writing::Untouched);
-        if pid == write.opener && started { self.complete(write).await } else { Ok(()) }
-    }
-
-    /// What has been written so far is with the workers.
-    ///
-    /// # Errors
-    /// Whatever they fail with.
-    pub async fn sync(&self, write: &Arc<Write>) -> Result<(), Errno> {
-        match &mut *write.state.lock().await {
-            Writing::Open(writer) => Ok(writer.flush().await?),
-            Writing::Closed(result) => *result,
-            Writing::Untouched => Ok(()),
-        }
-    }
-
-    /// Closes a handle for good.
-    pub async fn release(&self, handle: u64) {
-        // The kernel has no use for an error here; it was logged.
-        if let Some(Handle::Write(write)) = self.handles.remove(handle) {
-            self.complete(&write).await.ok();
-        }
-    }
-
-    /// Gives up every file that is still being written: this process ends.
-    pub async fn abandon_writes(&self) {
-        for write in self.handles.all_writing() {
-            let closed = Writing::Closed(Err(Errno::IO));
-            let state = std::mem::replace(&mut *write.state.lock().await, closed);
-            if let Writing::Open(writer) = state {
-                tracing::warn!(path = %write.known.status.path, "not complete: its writer goes on");
-                writer.cancel().await;
+    /// `EBUSY` while another mount makes the file; `EROFS`.
+    pub async fn open_write(
+        &self,
+        ino: u64,
+        how: How,
+        caller: Caller,
+    ) -> Result<(u64, bool), Errno> {
+        let write = self.enter_write(ino, caller.uid).await?;
+        match self.prepare(&write, how).await {
+            Ok(stream) => {
+                let handle = WriteHandle { write, opener: caller.pid, writable: true };
+                Ok((self.handles.insert_write(handle), stream))
+            }
+            Err(errno) => {
+                self.leave(&write, true).await.ok();
+                Err(errno)
             }
         }
     }
 
-    /// Makes a written file what everyone sees.
-    ///
-    /// # Errors
-    /// Whatever completing it fails with; the same when asked again.
-    pub(super) async fn complete(&self, write: &Arc<Write>) -> Result<(), Errno> {
-        let mut state = write.state.lock().await;
-        let result = match std::mem::replace(&mut *state, Writing::Closed(Ok(()))) {
-            Writing::Open(writer) => self.close_writer(write, writer).await,
-            Writing::Closed(result) => result,
-            Writing::Untouched => Ok(()),
-        };
-        *state = Writing::Closed(result);
-        self.handles.written(write);
-        write.done.notify_waiters();
-        result
+    /// One more writer of `ino`, who is to leave again.
+    pub(super) async fn enter_write(&self, ino: u64, uid: u32) -> Result<Arc<Write>, Errno> {
+        self.check_writable()?;
+        if let Some(write) = self.handles.join(ino, true) {
+            return Ok(write);
+        }
+        let known = self.find_complete(ino).await?;
+        Ok(self.handles.begin(Write::new(ino, uid, known, Writing::Published), true))
     }
 
-    async fn close_writer(&self, write: &Write, writer: Box<Writer>) -> Result<(), Errno> {
-        let path = writer.status().map(|status| status.path.clone()).ok_or(Errno::IO)?;
-        let finished = writer.finish().await;
-        self.inodes.touched(write.ino);
-        finished?;
-        let later = write.later.lock().take();
-        match later {
-            Some(later) => Ok(self.files_of(write.uid).set_attributes(&path, &later).await?),
-            None => Ok(()),
+    /// What is known of `ino`, which somebody has completed.
+    pub(super) async fn find_complete(&self, ino: u64) -> Result<Arc<Known>, Errno> {
+        let mut known = self.find(ino).await?.known;
+        if !known.status.completed {
+            // Someone else may have completed it since this was learned.
+            self.inodes.touched(ino);
+            known = self.find(ino).await?.known;
+        }
+        if known.status.completed { Ok(known) } else { Err(Errno::BUSY) }
+    }
+
+    /// One more reader of `ino`, if it is being changed; none where it is read as any other.
+    ///
+    /// # Errors
+    /// As [`Posix::write`].
+    pub async fn join_read(&self, ino: u64, caller: Caller) -> Result<Option<(u64, bool)>, Errno> {
+        let Some(write) = self.handles.join(ino, false) else { return Ok(None) };
+        let staged = self.staged_for_read(&write).await;
+        match staged {
+            Ok(Some(_)) => {
+                let handle = WriteHandle { write, opener: caller.pid, writable: false };
+                Ok(Some((self.handles.insert_write(handle), false)))
+            }
+            other => {
+                self.leave(&write, false).await.ok();
+                other.map(|_| None)
+            }
         }
     }
 
-    /// Empties an existing file that is open for writing.
-    ///
-    /// # Errors
-    /// Whatever replacing it fails with.
-    pub(super) async fn truncate(&self, write: &Arc<Write>, caller: Caller) -> Result<(), Errno> {
+    /// The staged bytes of what is being changed; none where nothing of it is.
+    async fn staged_for_read(&self, write: &Arc<Write>) -> Result<Option<Arc<Staged>>, Errno> {
+        if let Some(staged) = write.staged() {
+            return Ok(Some(staged));
+        }
         let mut state = write.state.lock().await;
         match &*state {
-            Writing::Untouched => *state = Writing::Open(self.replace(write, caller).await?),
-            Writing::Open(_) if write.length.load(Ordering::Acquire) == 0 => {}
-            Writing::Open(_) => return Err(Errno::UNSUPPORTED),
-            Writing::Closed(_) => return Err(Errno::BAD_HANDLE),
+            Writing::Published => Ok(write.staged()),
+            _ => self.stage(write, &mut state, false).await.map(Some),
         }
-        write.length.store(0, Ordering::Release);
-        Ok(())
     }
 
-    /// A new file in the place of the one that `write` has open, with its mode.
-    async fn replace(&self, write: &Write, caller: Caller) -> Result<Box<Writer>, Errno> {
-        let path = self.inodes.path(write.ino)?;
-        match self.files_of(caller.uid).delete(&path, &DeleteOptions::default()).await {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
+    /// Makes a file that was opened ready to be written. Says whether it is a stream.
+    pub(super) async fn prepare(&self, write: &Arc<Write>, how: How) -> Result<bool, Errno> {
+        let mut state = write.state.lock().await;
+        let fresh = matches!(*state, Writing::Published | Writing::Failed(_));
+        // Whoever reads it is to see what is written, and a stream gives nothing back meanwhile.
+        let alone = write.is_alone() && !self.handles.is_read(write.ino);
+        if fresh && how.truncate && how.stream && alone && write.staged().is_none() {
+            let path = self.place_of(write);
+            let mode = write.known.lock().status.mode;
+            let writer = self.new_file(&path, mode, true, write.uid).await?;
+            if writer.gives_back() {
+                write.length.store(0, Ordering::Release);
+                write.touch();
+                *state = Writing::Stream(Box::new(writer));
+                return Ok(true);
+            }
+            writer.cancel().await;
         }
-        let writer = self.new_file(&path, write.known.status.mode, caller).await?;
-        self.inodes.replaced(write.ino);
-        Ok(Box::new(writer))
+        let staged = self.stage(write, &mut state, how.truncate).await?;
+        if how.truncate && (staged.length() > 0 || fresh) {
+            staged.truncate(0).await?;
+        }
+        Ok(false)
     }
 
-    async fn new_file(&self, path: &FsPath, mode: u32, caller: Caller) -> Result<Writer, Errno> {
-        let options = CreateOptions { mode: Some(mode & 0o7777), ..CreateOptions::default() };
-        Ok(self.files_of(caller.uid).create(path, &options).await?)
+    /// The bytes of a file that is being changed, staged. What is to be `emptied` is not looked for.
+    async fn stage(
+        &self,
+        write: &Arc<Write>,
+        state: &mut Writing,
+        emptied: bool,
+    ) -> Result<Arc<Staged>, Errno> {
+        if let Some(staged) = write.staged() {
+            return Ok(staged);
+        }
+        let home = self.home()?;
+        let staged = match std::mem::replace(state, Writing::Failed(Errno::IO)) {
+            Writing::Stream(writer) => {
+                let staged = Arc::new(Staged::new(home, None, write.modified_ms())?);
+                take_back(*writer, &staged).await?;
+                staged.set_modified(write.modified_ms(), true);
+                staged
+            }
+            Writing::Failed(errno) if !emptied => {
+                *state = Writing::Failed(errno);
+                return Err(errno);
+            }
+            before => {
+                let base = match emptied {
+                    true => None,
+                    false => match self.base_of(write).await {
+                        Ok(base) => Some(base),
+                        Err(errno) => {
+                            *state = before;
+                            return Err(errno);
+                        }
+                    },
+                };
+                let modified_ms = write.known.lock().status.modified_ms;
+                Arc::new(Staged::new(home, base, modified_ms)?)
+            }
+        };
+        *state = Writing::Staged(None);
+        *write.staged.write() = Some(staged.clone());
+        Ok(staged)
+    }
+
+    /// Reads the version that is published.
+    pub(super) async fn base_of(&self, write: &Arc<Write>) -> Result<Reader, Errno> {
+        let known = write.known.lock().clone();
+        let status = match known.status.completed {
+            true => known.status.clone(),
+            false => self.refresh(write).await?.status.clone(),
+        };
+        let read_ahead = Some(self.options.max_read_ahead);
+        Ok(self.files.open_status(status, &OpenOptions { read_ahead, ..Default::default() })?)
+    }
+
+    /// Asks the master for what it knows of a file that is being changed.
+    pub(super) async fn refresh(&self, write: &Write) -> Result<Arc<Known>, Errno> {
+        let path = self.place_of(write);
+        let status = self.files.status(&path).await?;
+        if self.inodes.number_of(status.id) != write.ino {
+            // Another file has its name.
+            return Err(Errno::STALE);
+        }
+        let known = Arc::new(self.know(status));
+        *write.known.lock() = known.clone();
+        Ok(known)
+    }
+
+    /// Where a file that is being changed is, or was last.
+    pub(super) fn place_of(&self, write: &Write) -> FsPath {
+        let mut path = write.path.lock();
+        if !write.is_unlinked()
+            && let Ok(now) = self.inodes.path(write.ino)
+        {
+            *path = now;
+        }
+        path.clone()
+    }
+
+    /// Writes on the spot; none where something has to be waited for.
+    pub fn write_now(
+        &self,
+        write: &Write,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Option<Result<u32, Errno>> {
+        let written = write.staged()?.write_now(offset, bytes)?;
+        Some(written.map(|()| bytes.len() as u32))
+    }
+
+    /// Writes.
+    ///
+    /// # Errors
+    /// `ENOSPC`; `EIO` for what was streamed to workers that are lost.
+    pub async fn write(&self, write: &Arc<Write>, offset: u64, bytes: Bytes) -> Result<u32, Errno> {
+        let count = bytes.len() as u32;
+        if let Some(staged) = write.staged() {
+            return staged.write(offset, bytes).await.map(|()| count);
+        }
+        // One operation at a time: a writer takes its bytes in order.
+        let mut state = write.state.lock().await;
+        if let Writing::Stream(writer) = &mut *state
+            && offset == write.length.load(Ordering::Acquire)
+        {
+            writer.write(bytes).await?;
+            write.length.fetch_add(u64::from(count), Ordering::Release);
+            write.touch();
+            return Ok(count);
+        }
+        let staged = self.stage(write, &mut state, false).await?;
+        drop(state);
+        staged.write(offset, bytes).await.map(|()| count)
+    }
+
+    /// The staged bytes of a file that is open.
+    ///
+    /// # Errors
+    /// As [`Posix::write`].
+    pub async fn staged(&self, write: &Arc<Write>) -> Result<Arc<Staged>, Errno> {
+        if let Some(staged) = write.staged() {
+            return Ok(staged);
+        }
+        let mut state = write.state.lock().await;
+        self.stage(write, &mut state, false).await
+    }
+
+    /// A process closed one of its descriptors: that of the opener publishes the file, if nobody else
+    /// writes it, so that an error shows there.
+    ///
+    /// # Errors
+    /// Whatever publishing it fails with.
+    pub async fn closed_by(&self, handle: &WriteHandle, pid: u32) -> Result<(), Errno> {
+        let write = &handle.write;
+        if !handle.writable || write.writers() > 1 || !is_of(handle.opener, pid) {
+            return Ok(());
+        }
+        // A shell opens an empty file, duplicates the descriptor and closes the first.
+        let begun = write.staged().is_some() || write.length.load(Ordering::Acquire) > 0;
+        if begun { self.publish(write).await } else { Ok(()) }
+    }
+
+    /// Closes a handle for good.
+    pub async fn release(&self, handle: u64) {
+        if let Some(Handle::Write(handle)) = self.handles.remove(handle) {
+            // The kernel has no use for an error here; it was logged.
+            self.leave(&handle.write, handle.writable).await.ok();
+        }
+    }
+
+    /// One handle less. The last that writes publishes the file.
+    pub(super) async fn leave(&self, write: &Arc<Write>, writable: bool) -> Result<(), Errno> {
+        let published = match self.handles.leave(write, writable) {
+            true => self.publish(write).await,
+            false => Ok(()),
+        };
+        self.end(write);
+        published
+    }
+
+    /// A file that nobody has open and all of which is published is not being changed any more.
+    pub(super) fn end(&self, write: &Arc<Write>) {
+        let clean = || {
+            let state = write.state.try_lock();
+            let settled = state.is_ok_and(|state| !matches!(*state, Writing::Stream(_)));
+            let kept = write.staged().is_some_and(|staged| staged.is_dirty());
+            settled && (!kept || write.is_unlinked())
+        };
+        self.handles.end(write, clean);
+    }
+
+    /// The file that is being changed under `ino`, unless nothing of it was changed yet that a reader
+    /// could miss.
+    pub fn changing(&self, ino: u64) -> Option<Arc<Write>> {
+        let write = self.handles.writing(ino)?;
+        let at_rest = || {
+            let state = write.state.try_lock();
+            state.is_ok_and(|state| matches!(*state, Writing::Published))
+        };
+        let missed = write.staged().is_some() || !at_rest();
+        missed.then_some(write)
+    }
+
+    /// Whether somebody changes `ino`.
+    pub fn is_changing(&self, ino: u64) -> bool {
+        self.handles.writing(ino).is_some()
+    }
+
+    /// Whoever reads `ino` keeps what they opened; its name gets another number, for others to write.
+    pub fn part(&self, ino: u64) {
+        self.inodes.renumber(ino);
+    }
+
+    pub(super) async fn new_file(
+        &self,
+        path: &FsPath,
+        mode: u32,
+        next: bool,
+        uid: u32,
+    ) -> Result<Writer, Errno> {
+        let mode = Some(mode & 0o7777);
+        let options = CreateOptions { mode, next, ..CreateOptions::default() };
+        Ok(self.files_of(uid).create(path, &options).await?)
     }
 
     pub(super) fn entry_of_write(&self, write: &Write) -> Entry {
-        let mut attributes = attributes(write.ino, &write.known);
-        attributes.size = write.length.load(Ordering::Acquire);
+        let known = write.known.lock().clone();
+        let mut attributes = attributes(write.ino, &known);
+        match write.staged() {
+            Some(staged) => {
+                attributes.size = staged.length();
+                attributes.modified_ms = staged.modified_ms();
+            }
+            None => {
+                attributes.size = write.length.load(Ordering::Acquire);
+                attributes.modified_ms = write.modified_ms();
+            }
+        }
         if let Some(later) = &*write.later.lock() {
             attributes.modified_ms = later.modified_ms.unwrap_or(attributes.modified_ms);
             attributes.accessed_ms = later.accessed_ms.unwrap_or(attributes.accessed_ms);
             attributes.mode = later.mode.unwrap_or(attributes.mode);
         }
+        attributes.accessed_ms = attributes.accessed_ms.max(attributes.modified_ms);
         Entry {
             attributes,
             attribute_timeout: Duration::ZERO,
@@ -226,22 +422,43 @@ impl Posix {
     pub(super) fn check_writable(&self) -> Result<(), Errno> {
         if self.options.read_only { Err(Errno::READ_ONLY) } else { Ok(()) }
     }
+
+    /// Where files are staged.
+    pub(super) fn home(&self) -> Result<&Arc<Home>, Errno> {
+        self.home.get().ok_or(Errno::READ_ONLY)
+    }
+
+    /// What a file is from now on, once its bytes have become the version `id`.
+    pub(super) fn now_is(&self, write: &Write, id: FileId, (length, modified_ms): (u64, i64)) {
+        let mut known = write.known.lock();
+        // Where its blocks are the master tells whoever asks: for that it counts as incomplete.
+        let status = Status { id, length, modified_ms, completed: false, ..known.status.clone() };
+        *known = Arc::new(Known { status, uid: known.uid, gid: known.gid });
+        drop(known);
+        write.published();
+        if !write.is_unlinked() {
+            self.inodes.published(write.ino, id);
+        }
+    }
 }
 
-fn new_write(found: &Found, caller: Caller, writer: Option<Writer>) -> Arc<Write> {
-    let known: &Arc<Known> = &found.known;
-    let state = match writer {
-        Some(writer) => Writing::Open(Box::new(writer)),
-        None => Writing::Untouched,
+/// Puts what was streamed to the workers into a staged file.
+async fn take_back(writer: Writer, staged: &Arc<Staged>) -> Result<(), Errno> {
+    let (send, mut pieces) = mpsc::channel::<Bytes>(TAKING_BACK);
+    let write = async {
+        let mut at = 0;
+        while let Some(piece) = pieces.recv().await {
+            let length = piece.len() as u64;
+            staged.write(at, piece).await?;
+            at += length;
+        }
+        Ok(())
     };
-    Arc::new(Write {
-        ino: found.ino,
-        opener: caller.pid,
-        uid: caller.uid,
-        known: known.clone(),
-        length: AtomicU64::new(known.status.length),
-        later: Mutex::new(None::<SetAttributes>),
-        state: tokio::sync::Mutex::new(state),
-        done: tokio::sync::Notify::new(),
-    })
+    let (taken, written) = tokio::join!(writer.take_back(send), write);
+    written.and(taken.map_err(Errno::from))
+}
+
+/// Whether `opener`, which may be a thread, is of the process that `pid` is a thread of.
+fn is_of(opener: u32, pid: u32) -> bool {
+    opener == pid || Path::new(&format!("/proc/{pid}/task/{opener}")).exists()
 }

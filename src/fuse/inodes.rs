@@ -359,15 +359,17 @@ impl Inodes {
         Some(node.found(listed.ino, Instant::now()))
     }
 
-    /// The kernel gives up `lookups` references to `ino`.
-    pub fn forget(&self, ino: u64, lookups: u64) {
+    /// The kernel gives up `lookups` references to `ino`. Says whether those were the last.
+    pub fn forget(&self, ino: u64, lookups: u64) -> bool {
         let mut table = self.table.lock();
-        let Some(node) = table.nodes.get_mut(&ino) else { return };
+        let Some(node) = table.nodes.get_mut(&ino) else { return true };
         node.lookups = node.lookups.saturating_sub(lookups);
+        let forgotten = node.lookups == 0;
         let idle = node.lookups == 0 && ino != ROOT;
         if idle && (!node.linked || table.nodes.len() > self.limit) {
             table.remove(ino);
         }
+        forgotten
     }
 
     /// The path of `ino`.

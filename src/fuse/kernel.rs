@@ -8,7 +8,7 @@ use super::backing::Backings;
 use super::errno::Errno;
 use super::handles::{Handle, PASSTHROUGH, WriteHandle};
 use super::inodes::Listing;
-use super::posix::{Attributes, Caller, Change, Entry, How, Kind, Opened, Posix};
+use super::posix::{Attributes, Caller, Change, Created, Entry, How, Kind, Opened, Posix};
 use super::staging::Staged;
 use crate::core::rpc::lend::LentBlock;
 use crate::core::runtime::Group;
@@ -149,7 +149,7 @@ impl Kernel {
 
     fn reply_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
         let handle = self.posix.read_handle(ino, opened);
-        reply.opened(FileHandle(handle), QUIET | FopenFlags::FOPEN_KEEP_CACHE);
+        reply.opened(FileHandle(handle), QUIET | self.cached(ino, false));
     }
 
     /// Opens for writing, or for reading what is being changed: the kernel does not read it by itself.
@@ -157,7 +157,25 @@ impl Kernel {
         let kernel = self.clone();
         self.later("open", async move {
             match kernel.open_staged(ino, flags, caller).await {
-                Ok(Some((handle, stream))) => reply.opened(FileHandle(handle), cached(stream)),
+                Ok(Some((handle, stream))) => {
+                    let writes = flags.acc_mode() != OpenAccMode::O_RDONLY;
+                    let backing = kernel.back(ino, stream, |file| reply.open_backing(file));
+                    match backing {
+                        // Somebody was faster, and reads a block, which is not to be written.
+                        Some(_) if !kernel.posix.is_lent(ino) => {
+                            kernel.backings.release(ino);
+                            kernel.posix.release(handle).await;
+                            kernel.posix.part(ino);
+                            reply.error(number(Errno::STALE));
+                        }
+                        Some(backing) => reply.opened_passthrough(
+                            FileHandle(handle),
+                            if writes { FopenFlags::empty() } else { QUIET },
+                            &backing,
+                        ),
+                        None => reply.opened(FileHandle(handle), kernel.cached(ino, stream)),
+                    }
+                }
                 Err(errno) => reply.error(number(errno)),
                 // It is not being changed any more.
                 Ok(None) => match kernel.posix.open(ino).await {
@@ -175,25 +193,66 @@ impl Kernel {
         caller: Caller,
     ) -> Answer<Option<(u64, bool)>> {
         // The kernel takes no handle of another kind beside one that it reads by itself. So whoever
-        // reads so keeps the version that they opened, and the name gets another number.
-        let backing = self.backings.join(ino).unwrap_or_else(|| self.backings.open(ino, None));
-        if backing.is_some() {
-            self.backings.release(ino);
+        // reads a block so keeps the version that they opened, and the name gets another number.
+        if self.backings.is_backed(ino) && !self.posix.is_lent(ino) {
             self.posix.part(ino);
             return Err(Errno::STALE);
         }
         let truncate = flags.0 & libc::O_TRUNC != 0;
-        let opened = match flags.acc_mode() {
+        match flags.acc_mode() {
             OpenAccMode::O_RDONLY if !truncate => self.posix.join_read(ino, caller).await,
             access => {
-                let how = How { truncate, stream: access == OpenAccMode::O_WRONLY };
+                let stream = access == OpenAccMode::O_WRONLY;
+                let how = How { truncate, stream, whole: self.passthrough };
                 self.posix.open_write(ino, how, caller).await.map(Some)
             }
-        };
-        if !matches!(opened, Ok(Some(_))) {
-            self.backings.release(ino);
         }
-        opened
+    }
+
+    fn reply_created(&self, created: &Created, reply: ReplyCreate) {
+        let (entry, ino) = (&created.entry, created.entry.attributes.ino);
+        let (attributes, handle) = (attr(&entry.attributes), FileHandle(created.handle));
+        let (timeout, first) = (&entry.entry_timeout, Generation(0));
+        match self.back(ino, created.stream, |file| reply.open_backing(file)) {
+            Some(backing) => {
+                let flags = FopenFlags::empty();
+                reply.created_passthrough(timeout, &attributes, first, handle, flags, &backing);
+            }
+            None => {
+                let flags = self.cached(ino, created.stream);
+                reply.created(timeout, &attributes, first, handle, flags);
+            }
+        }
+    }
+
+    /// Has the kernel read and write the staged file by itself, if it can and those that are open are
+    /// used so; none where all of it goes through us. One more handle of `ino` is open then.
+    fn back(
+        &self,
+        ino: u64,
+        stream: bool,
+        register: impl FnOnce(Arc<std::fs::File>) -> std::io::Result<BackingId>,
+    ) -> Option<Arc<BackingId>> {
+        if let Some(mode) = self.backings.join(ino) {
+            return mode;
+        }
+        let lent = if self.passthrough && !stream { self.posix.lend_staged(ino) } else { None };
+        let made = lent.and_then(|file| {
+            let made = register(file);
+            made.inspect_err(|error| tracing::debug!(%error, "no passthrough for a staged file"))
+                .ok()
+        });
+        self.backings.open(ino, made)
+    }
+
+    /// A stream's pages are of no use to anybody; what is staged is cached as any file. What the kernel
+    /// wrote by itself its cache does not know.
+    fn cached(&self, ino: u64, stream: bool) -> FopenFlags {
+        match stream {
+            true => FopenFlags::FOPEN_DIRECT_IO,
+            false if self.posix.forget_lent(ino) => FopenFlags::empty(),
+            false => FopenFlags::FOPEN_KEEP_CACHE,
+        }
     }
 
     /// The staged bytes of a handle, for operations that only those have.
@@ -229,11 +288,6 @@ impl Kernel {
             }),
         });
     }
-}
-
-/// A stream's pages are of no use to anybody; what is staged is cached as any file.
-fn cached(stream: bool) -> FopenFlags {
-    if stream { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::FOPEN_KEEP_CACHE }
 }
 
 /// The kernel caches nothing itself here, and refuses to be told that it should.
@@ -417,7 +471,7 @@ impl Filesystem for Kernel {
         let (accessed_ms, modified_ms) = (atime.map(ms), mtime.map(ms));
         let change = Change { mode, uid, gid, size, accessed_ms, modified_ms };
         let caller = caller(request);
-        if size.is_some() && self.backings.is_backed(ino.0) {
+        if size.is_some() && self.backings.is_backed(ino.0) && !self.posix.is_lent(ino.0) {
             self.posix.part(ino.0);
             return reply.error(number(Errno::STALE));
         }
@@ -556,18 +610,9 @@ impl Filesystem for Kernel {
         let ask = move |posix: Arc<Posix>| async move {
             posix.create((parent.0, &name), mode, stream, caller).await
         };
-        let context = (reply, self.backings.clone());
-        self.answer("create", None, ask, context, |(reply, backings), answer| match answer {
-            Ok(created) => {
-                backings.open(created.entry.attributes.ino, None);
-                reply.created(
-                    &created.entry.entry_timeout,
-                    &attr(&created.entry.attributes),
-                    Generation(0),
-                    FileHandle(created.handle),
-                    cached(created.stream),
-                );
-            }
+        let context = (reply, self.clone());
+        self.answer("create", None, ask, context, |(reply, kernel), answer| match answer {
+            Ok(created) => kernel.reply_created(&created, reply),
             Err(errno) => reply.error(number(errno)),
         });
     }

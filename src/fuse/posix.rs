@@ -24,6 +24,7 @@ use crate::core::model::{FsPath, Status};
 use crate::core::proto::v1;
 use futures::Stream;
 use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ pub use changes::Change;
 pub use files::Opened;
 pub use recover::{Verdict, publish_left};
 use walks::Walks;
-pub use writes::{Caller, How};
+pub use writes::{Caller, Created, How};
 
 /// How long the figures of statfs are used.
 const CAPACITY_KEPT: Duration = Duration::from_secs(2);
@@ -92,6 +93,8 @@ pub struct Posix {
     pub(super) options: Options,
     /// Where files are staged; none where none are.
     home: OnceLock<Arc<Home>>,
+    /// Inodes that the kernel wrote by itself: what it has cached of them is old.
+    lent: Mutex<HashSet<u64>>,
     /// Whether fsync publishes.
     publish_on_fsync: bool,
     ahead: Ahead,
@@ -119,6 +122,7 @@ impl Posix {
             owners: Owners::new(options.uid, options.gid),
             options,
             home: OnceLock::new(),
+            lent: Mutex::default(),
             publish_on_fsync: false,
             ahead: Ahead::default(),
             root,
@@ -285,7 +289,10 @@ impl Posix {
 
     /// The kernel gives up `lookups` references to `ino`.
     pub fn forget(&self, ino: u64, lookups: u64) {
-        self.inodes.forget(ino, lookups);
+        if self.inodes.forget(ino, lookups) {
+            // With the inode went its pages.
+            self.lent.lock().remove(&ino);
+        }
     }
 
     /// The directory that `ino` is in.

@@ -260,7 +260,17 @@ fn run(mounted: &Mounted, name: &str, seed: u64) {
 
 #[test]
 fn random_operations_do_what_they_do_in_memory() {
-    let cluster = Cluster::setup().set("user.block.size.bytes.default", "1MB").start();
+    do_what_they_do_in_memory("true");
+}
+
+#[test]
+fn random_operations_through_us_do_what_they_do_in_memory() {
+    do_what_they_do_in_memory("false");
+}
+
+fn do_what_they_do_in_memory(passthrough: &str) {
+    let cluster = Cluster::setup().set("user.block.size.bytes.default", "1MB");
+    let cluster = cluster.set("fuse.passthrough", passthrough).start();
     let Some(mounted) = mount(cluster, "rw") else { return };
     let chosen = std::env::var("GOOSEFS_MODEL_SEED").ok().and_then(|seed| seed.parse().ok());
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();

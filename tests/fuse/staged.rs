@@ -288,8 +288,9 @@ fn what_was_overwritten_in_the_cache_only_does_not_come_back() {
 
 #[test]
 fn a_full_staging_disk_is_told_and_the_old_version_stays() {
-    let cluster = Cluster::setup().set("fuse.staging.size", "1MB").start();
-    let Some(mounted) = mount(cluster, "rw") else { return };
+    // What the kernel writes by itself is counted later, so here it does not.
+    let cluster = Cluster::setup().set("fuse.staging.size", "1MB").set("fuse.passthrough", "false");
+    let Some(mounted) = mount(cluster.start(), "rw") else { return };
     let path = mounted.path("f");
     std::fs::write(&path, "old").unwrap();
     let file = update(&path);
@@ -302,6 +303,52 @@ fn a_full_staging_disk_is_told_and_the_old_version_stays() {
     // Files that are written in order are on no disk of ours.
     std::fs::write(mounted.path("large"), pattern(3 << 20, 1)).unwrap();
     assert!(elsewhere(&mounted, "/large") == pattern(3 << 20, 1));
+}
+
+/// A small file system in memory, until it is dropped.
+struct Small(tempfile::TempDir);
+
+impl Small {
+    fn new() -> Small {
+        let dir = tempfile::tempdir().unwrap();
+        let flags = nix::mount::MsFlags::empty();
+        let (kind, size) = (Some("tmpfs"), Some("size=4m"));
+        nix::mount::mount(Some("small"), dir.path(), kind, flags, size).unwrap();
+        Small(dir)
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        nix::mount::umount2(self.0.path(), nix::mount::MntFlags::MNT_DETACH).ok();
+    }
+}
+
+#[test]
+fn a_staging_disk_that_is_really_full_is_told_and_the_old_version_stays() {
+    if !super::may_mount() {
+        return;
+    }
+    for passthrough in ["true", "false"] {
+        let small = Small::new();
+        let staging = small.0.path().display().to_string();
+        let cluster = Cluster::setup().set("fuse.staging.dir", &staging);
+        let cluster = cluster.set("fuse.passthrough", passthrough).start();
+        let Some(mounted) = mount(cluster, "rw") else { return };
+        let path = mounted.path("f");
+        std::fs::write(&path, "old").unwrap();
+        let file = update(&path);
+        let mut full = None;
+        for n in 0..8 {
+            full = full.or(file.write_all_at(&[1; 1 << 20], n << 20).err());
+        }
+        assert_eq!(full.unwrap().raw_os_error(), Some(libc::ENOSPC), "{passthrough}");
+        assert_eq!(elsewhere(&mounted, "/f"), b"old");
+        file.set_len(0).unwrap();
+        file.write_all_at(b"smaller", 0).unwrap();
+        drop(file);
+        assert_eq!(elsewhere(&mounted, "/f"), b"smaller");
+    }
 }
 
 #[test]
@@ -361,4 +408,32 @@ fn two_mounts_follow_one_another_from_close_to_open() {
     drop(two);
     drop(one);
     assert_eq!(elsewhere(&mounted, "/f"), b"from one");
+}
+
+#[test]
+fn what_the_kernel_writes_by_itself_is_published_and_read_anew() {
+    let cluster = Cluster::setup().set("user.block.size.bytes.default", "1MB").start();
+    let mut bytes = pattern(2_500_000, 1);
+    std::fs::write(cluster.root_ufs().join("f"), &bytes).unwrap();
+    let Some(mounted) = mount(cluster, "rw") else { return };
+    let path = mounted.path("f");
+    for round in 0..5_u8 {
+        // Through the kernel's cache, for the file has several blocks.
+        assert!(std::fs::read(&path).unwrap() == bytes, "round {round}");
+        let file = update(&path);
+        let now = std::time::SystemTime::now() - std::time::Duration::from_secs(100);
+        file.set_modified(now).unwrap();
+        file.write_all_at(&[round; 10], 70_000).unwrap();
+        bytes[70_000..70_010].fill(round);
+        assert!(file.metadata().unwrap().modified().unwrap() > now, "writing dates it");
+        let at_close = file.metadata().unwrap().modified().unwrap();
+        drop(file);
+        assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), at_close);
+        assert!(elsewhere(&mounted, "/f") == bytes, "round {round}");
+    }
+    // Opened and closed, nothing is a new version.
+    let id = || mounted.cluster().ok(&["fs", "stat", "/f"]);
+    let before = id();
+    drop(update(&path));
+    assert_eq!(id(), before);
 }

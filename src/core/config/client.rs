@@ -54,7 +54,7 @@ settings! {
         metadata_cache_timeout: Duration = "goosefs.fuse.metadata.cache.timeout", "1min";
         /// Entries in a mount's metadata cache.
         metadata_cache_entries: u64 = "goosefs.fuse.metadata.cache.entries", "200000";
-        /// Whether the kernel reads cached files of this host's worker by itself.
+        /// Whether the kernel reads cached files of this host's worker, and writes staged files, by itself.
         passthrough: bool = "goosefs.fuse.passthrough", "true";
         /// Whether users other than the one who mounted may enter.
         allow_other: bool = "goosefs.fuse.allow.other", "true";

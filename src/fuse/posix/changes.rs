@@ -77,7 +77,7 @@ impl Posix {
         {
             return Ok(());
         }
-        self.prepare(write, How { truncate: size == 0, stream: false }).await?;
+        self.prepare(write, How { truncate: size == 0, stream: false, whole: false }).await?;
         match write.staged() {
             Some(staged) if size > 0 => staged.truncate(size).await,
             _ => Ok(()),

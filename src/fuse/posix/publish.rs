@@ -148,7 +148,8 @@ impl Posix {
             return self.publish(write).await;
         }
         let new = matches!(*write.state.lock().await, Writing::Staged(Some(_)));
-        if !new && !staged.is_dirty() {
+        // What the kernel writes by itself may not show yet.
+        if !new && !staged.is_dirty() && !staged.is_lent() {
             return Ok(());
         }
         staged.save(self.record_of(write)).await

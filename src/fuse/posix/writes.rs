@@ -21,6 +21,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
+/// Files up to this are staged whole where that makes writing them quicker.
+const WHOLE: u64 = 4 << 20;
 /// Pieces of a stream on their way back.
 const TAKING_BACK: usize = 4;
 
@@ -40,6 +42,8 @@ pub struct How {
     pub truncate: bool,
     /// Whether it may be written in order: it is not read through the same handle.
     pub stream: bool,
+    /// Whether a small file is staged whole, for the kernel to write it by itself.
+    pub whole: bool,
 }
 
 /// A new file and the handle that writes it.
@@ -184,6 +188,9 @@ impl Posix {
         let staged = self.stage(write, &mut state, how.truncate).await?;
         if how.truncate && (staged.length() > 0 || fresh) {
             staged.truncate(0).await?;
+        }
+        if how.whole && !staged.is_whole() && staged.length() <= WHOLE {
+            staged.fetch().await?;
         }
         Ok(false)
     }
@@ -366,6 +373,26 @@ impl Posix {
         };
         let missed = write.staged().is_some() || !at_rest();
         missed.then_some(write)
+    }
+
+    /// The staged file of `ino`, if all its bytes are here: the kernel is going to write it by itself.
+    pub fn lend_staged(&self, ino: u64) -> Option<Arc<std::fs::File>> {
+        let staged = self.handles.writing(ino)?.staged().filter(|staged| staged.is_whole())?;
+        let lent = staged.lend()?;
+        self.lent.lock().insert(ino);
+        Some(lent)
+    }
+
+    /// Whether the kernel may write the staged file of `ino` by itself.
+    pub fn is_lent(&self, ino: u64) -> bool {
+        let staged = self.handles.writing(ino).and_then(|write| write.staged());
+        staged.is_some_and(|staged| staged.is_lent())
+    }
+
+    /// Whether the kernel wrote `ino` by itself since it was last asked to forget what it had cached of
+    /// it, which it is now.
+    pub fn forget_lent(&self, ino: u64) -> bool {
+        self.lent.lock().remove(&ino)
     }
 
     /// Whether somebody changes `ino`.

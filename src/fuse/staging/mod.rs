@@ -112,6 +112,11 @@ impl Home {
         Ok(())
     }
 
+    /// Whether most of the room is taken.
+    fn is_tight(&self) -> bool {
+        self.used.load(Ordering::Relaxed) > self.limit / 2
+    }
+
     fn give_back(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
     }

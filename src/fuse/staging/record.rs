@@ -25,7 +25,7 @@ pub struct Record {
     pub replaces: Option<i64>,
     /// Whether no version of it was ever published: then its file may be missing.
     pub new: bool,
-    /// When its bytes were last changed, in milliseconds since 1970; 0 for when the local file was.
+    /// When its bytes were last changed, in milliseconds since 1970.
     pub modified_ms: i64,
     /// Where the bytes are from that were not changed; none where all are here.
     pub base: Option<BaseRecord>,

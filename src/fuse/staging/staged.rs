@@ -8,30 +8,30 @@
 //! Writers hold the gate together, each for one write; what must see no write in its midst (cutting,
 //! publishing) holds it alone.
 
+mod space;
+mod version;
+
 use super::ranges::Ranges;
-use super::record::{BaseRecord, Record};
+use super::record::Record;
 use super::{Home, Left, errno_of};
-use crate::client::{Reader, Writer};
+use crate::client::Reader;
 use crate::core::error::Result;
-use crate::core::runtime::{blocking, files};
 use crate::fuse::errno::Errno;
 use bytes::Bytes;
-use nix::fcntl::{FallocateFlags, fallocate};
-use nix::unistd::{Whence, lseek};
 use parking_lot::Mutex;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes read or written at once where a whole file is.
 const PIECE: u64 = 4 << 20;
 /// A record of more pieces would take longer to write than the whole file to fetch.
 const MOST_PIECES: usize = 20_000;
-/// The clock that dates changes of a local file may stand still for so long.
-const TICK_MS: i64 = 50;
+/// When a local file that the kernel writes by itself counts as written before that: long ago.
+const BEFORE: Duration = Duration::from_secs(1);
 
 /// The version that a staged file began as.
 #[derive(Clone)]
@@ -151,10 +151,7 @@ impl Staged {
             state.base = Some(Base { end: noted.end.min(reader.len()), reader });
             state.present = Ranges::of(&noted.present);
         }
-        state.modified_ms = match left.record.modified_ms {
-            0 => (staged.seen().0 / 1_000_000) as i64,
-            known => known,
-        };
+        state.modified_ms = left.record.modified_ms;
         state.changes = 1;
         state.saved = Some(left.record.clone());
         drop(state);
@@ -189,13 +186,26 @@ impl Staged {
         self.state.lock().base.is_none()
     }
 
-    /// The local file, which the kernel is going to write by itself.
-    pub fn lend(&self) -> Arc<File> {
+    /// The local file, which the kernel is going to write by itself; none once there is little room: what
+    /// it writes is counted later.
+    pub fn lend(&self) -> Option<Arc<File>> {
+        if self.home.is_tight() {
+            return None;
+        }
         let mut state = self.state.lock();
         if state.seen.is_none() {
-            state.seen = Some(self.seen());
+            self.backdate(&mut state);
         }
-        self.data.clone()
+        Some(self.data.clone())
+    }
+
+    /// Dates the local file back, so that whatever the kernel writes into it from now on shows, however
+    /// coarse the clock is.
+    fn backdate(&self, state: &mut State) {
+        if let Err(error) = self.data.set_modified(UNIX_EPOCH + BEFORE) {
+            tracing::warn!(%error, "dating a staged file back");
+        }
+        state.seen = Some(self.seen());
     }
 
     /// Whether the kernel writes, or wrote, the local file by itself.
@@ -339,259 +349,6 @@ impl Staged {
     fn clip(&self, offset: u64, size: u32) -> Range<u64> {
         let end = offset.saturating_add(u64::from(size)).min(self.length());
         offset..end.max(offset)
-    }
-
-    /// Cuts it, or has it grow by nothing but zeros.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub async fn truncate(self: &Arc<Self>, length: u64) -> Result<(), Errno> {
-        let _alone = self.gate.write().await;
-        let staged = self.clone();
-        local(move || {
-            staged.data.set_len(length).map_err(errno_of)?;
-            let mut state = staged.state.lock();
-            if let Some(base) = &mut state.base {
-                base.end = base.end.min(length);
-            }
-            state.present.truncate(length);
-            if state.base.as_ref().is_some_and(|base| base.end == 0) {
-                state.base = None;
-            }
-            state.touch();
-            drop(state);
-            staged.count();
-            Ok(())
-        })
-        .await
-    }
-
-    /// Takes room for a range, or makes it zeros, as fallocate(2) says.
-    ///
-    /// # Errors
-    /// `EOPNOTSUPP` for what would move bytes; `ENOSPC`.
-    pub async fn allocate(
-        self: &Arc<Self>,
-        mode: i32,
-        offset: u64,
-        length: u64,
-    ) -> Result<(), Errno> {
-        let mode = FallocateFlags::from_bits(mode).ok_or(Errno::UNSUPPORTED)?;
-        let keep = mode.contains(FallocateFlags::FALLOC_FL_KEEP_SIZE);
-        let what = mode - FallocateFlags::FALLOC_FL_KEEP_SIZE;
-        let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE;
-        if !what.is_empty() && what != hole && what != FallocateFlags::FALLOC_FL_ZERO_RANGE {
-            return Err(Errno::UNSUPPORTED);
-        }
-        let end = offset.checked_add(length).filter(|&end| end <= i64::MAX as u64);
-        let range = offset..end.ok_or(Errno(libc::EFBIG))?;
-        let _alone = self.gate.write().await;
-        let staged = self.clone();
-        local(move || match what.is_empty() {
-            true => staged.reserve(&range, keep),
-            false => staged.zero(&range, what == hole || keep),
-        })
-        .await
-    }
-
-    fn reserve(&self, range: &Range<u64>, keep: bool) -> Result<(), Errno> {
-        let keep = if keep { FallocateFlags::FALLOC_FL_KEEP_SIZE } else { FallocateFlags::empty() };
-        let length = range.end - range.start;
-        self.home.take(length)?;
-        self.home.give_back(length);
-        let (grown, before) = (self.length() < range.end && keep.is_empty(), self.length());
-        let reserved = fallocate(&*self.data, keep, range.start as i64, length as i64);
-        if let Err(error) = reserved {
-            self.data.set_len(before).ok();
-            return Err(Errno(error as i32));
-        }
-        if grown {
-            self.state.lock().touch();
-        }
-        self.count();
-        Ok(())
-    }
-
-    fn zero(&self, range: &Range<u64>, keep: bool) -> Result<(), Errno> {
-        let before = self.length();
-        let inside = range.start.min(before)..range.end.min(before);
-        if !inside.is_empty() {
-            // Not every file system zeroes a range, but what makes holes does.
-            let mode = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-            let length = inside.end - inside.start;
-            fallocate(&*self.data, mode, inside.start as i64, length as i64)
-                .map_err(|error| Errno(error as i32))?;
-        }
-        if !keep && range.end > before {
-            self.data.set_len(range.end).map_err(errno_of)?;
-        }
-        let mut state = self.state.lock();
-        if state.base.is_some() {
-            state.present.insert(inside);
-        }
-        state.touch();
-        drop(state);
-        self.count();
-        Ok(())
-    }
-
-    /// Where data or a hole is, at `offset` or after it, as lseek(2) says. What the base has counts as
-    /// data.
-    ///
-    /// # Errors
-    /// `ENXIO` beyond the end; `EINVAL`.
-    pub fn seek(&self, offset: u64, whence: i32) -> Result<u64, Errno> {
-        let length = self.length();
-        if offset >= length {
-            return Err(Errno(libc::ENXIO));
-        }
-        let whole = self.is_whole();
-        let whence = match whence {
-            libc::SEEK_DATA if !whole => return Ok(offset),
-            libc::SEEK_HOLE if !whole => return Ok(length),
-            libc::SEEK_DATA => Whence::SeekData,
-            libc::SEEK_HOLE => Whence::SeekHole,
-            _ => return Err(Errno::INVALID),
-        };
-        let found =
-            lseek(&*self.data, offset as i64, whence).map_err(|error| Errno(error as i32))?;
-        Ok(found as u64)
-    }
-
-    /// Fetches what is not here.
-    ///
-    /// # Errors
-    /// `ENOSPC`; what whoever has the base fails with.
-    pub async fn fetch(self: &Arc<Self>) -> Result<(), Errno> {
-        let _alone = self.gate.write().await;
-        let Some(base) = self.state.lock().base.clone() else { return Ok(()) };
-        let plan = self.state.lock().plan(0..base.end.min(self.length()));
-        for (piece, _) in plan.into_iter().filter(|(_, source)| *source == Source::Base) {
-            let mut stream = base.reader.stream(piece.clone());
-            let mut at = piece.start;
-            while let Some(bytes) = stream.next().await? {
-                self.home.take(bytes.len() as u64)?;
-                self.counted.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                let (data, length) = (self.data.clone(), bytes.len() as u64);
-                local(move || data.write_all_at(&bytes, at).map_err(errno_of)).await?;
-                at += length;
-            }
-            if at < piece.end {
-                return Err(Errno::IO);
-            }
-        }
-        let mut state = self.state.lock();
-        (state.base, state.present) = (None, Ranges::default());
-        Ok(())
-    }
-
-    /// Everything so far is on the local disk, with `record` filled in and beside it, so that it outlasts
-    /// this process.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub async fn save(self: &Arc<Self>, mut record: Record) -> Result<(), Errno> {
-        let pieces = self.state.lock().present.count();
-        if pieces > MOST_PIECES {
-            self.fetch().await?;
-        }
-        {
-            // Before the bytes are made durable: it must not tell of any that are not.
-            let state = self.look();
-            // The kernel changes time and length of what it writes by itself, and the file tells both.
-            record.modified_ms = if state.seen.is_some() { 0 } else { state.modified_ms };
-            record.base = state.base.as_ref().map(|base| BaseRecord {
-                id: base.reader.status().id.0,
-                end: base.end,
-                present: state.present.list(),
-            });
-        }
-        let staged = self.clone();
-        local(move || {
-            staged.data.sync_data().map_err(errno_of)?;
-            staged.count();
-            let known = staged.state.lock().saved.clone();
-            // Of a file that is here whole, time is all that a later one would add.
-            let mut dated = record.clone();
-            if let Some(known) = known.as_ref().filter(|_| record.base.is_none()) {
-                dated.modified_ms = known.modified_ms;
-            }
-            let same = known.is_some_and(|known| known == dated);
-            if !same {
-                files::replace(&staged.home.record(&staged.name), &record.bytes())
-                    .map_err(errno_of)?;
-                staged.state.lock().saved = Some(record);
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    /// Holds off every change.
-    pub async fn alone(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
-        self.gate.write().await
-    }
-
-    /// How many changes there were: what is published when all of its bytes are poured now.
-    pub fn changes(&self) -> u64 {
-        self.look().changes
-    }
-
-    /// Puts all its bytes into `writer`. The gate is to be held alone.
-    ///
-    /// # Errors
-    /// What the local disk fails with, whoever has the base, or the writer.
-    pub async fn pour(&self, writer: &mut Writer) -> Result<()> {
-        let (plan, base) = {
-            let state = self.look();
-            (state.plan(0..self.length()), state.base.clone())
-        };
-        for (piece, source) in plan {
-            match (source, &base) {
-                (Source::Base, Some(base)) => {
-                    let mut stream = base.reader.stream(piece);
-                    while let Some(bytes) = stream.next().await? {
-                        writer.write(bytes).await?;
-                    }
-                }
-                _ => self.pour_here(piece, writer).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// What is nowhere is zeros in the local file too.
-    async fn pour_here(&self, piece: Range<u64>, writer: &mut Writer) -> Result<()> {
-        for start in piece.clone().step_by(PIECE as usize) {
-            let length = PIECE.min(piece.end - start) as usize;
-            let data = self.data.clone();
-            let bytes = blocking(move || {
-                let mut bytes = vec![0; length];
-                read_here(&data, &mut bytes, start)
-                    .map_err(|e| std::io::Error::from_raw_os_error(e.0))?;
-                Ok(Bytes::from(bytes))
-            });
-            writer.write(bytes.await?).await?;
-        }
-        Ok(())
-    }
-
-    /// The first `changes` of it are published, and `base` has all its bytes.
-    pub fn published(&self, changes: u64, base: Option<Reader>) {
-        let mut state = self.state.lock();
-        state.published = changes;
-        if let Some((time, _)) = state.seen
-            && (time / 1_000_000) as i64 + TICK_MS > now_ms()
-        {
-            // A change within the same tick would not show.
-            state.changes += 1;
-        }
-        if let (Some(old), Some(reader)) = (&mut state.base, base) {
-            *old = Base { end: reader.len(), reader };
-        }
-        drop(state);
-        self.forget();
-        self.count();
     }
 
     /// It need not outlast this process any more.

@@ -1,0 +1,152 @@
+//! What is done with all of a staged file: fetching it whole, making it durable here, and making a new
+//! version of it.
+
+use super::{Base, MOST_PIECES, PIECE, Source, Staged, local, read_here};
+use crate::client::{Reader, Writer};
+use crate::core::error::Result;
+use crate::core::runtime::{blocking, files};
+use crate::fuse::errno::Errno;
+use crate::fuse::staging::errno_of;
+use crate::fuse::staging::ranges::Ranges;
+use crate::fuse::staging::record::{BaseRecord, Record};
+use bytes::Bytes;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Staged {
+    /// Fetches what is not here.
+    ///
+    /// # Errors
+    /// `ENOSPC`; what whoever has the base fails with.
+    pub async fn fetch(self: &Arc<Self>) -> Result<(), Errno> {
+        let _alone = self.gate.write().await;
+        let Some(base) = self.state.lock().base.clone() else { return Ok(()) };
+        let plan = self.state.lock().plan(0..base.end.min(self.length()));
+        for (piece, _) in plan.into_iter().filter(|(_, source)| *source == Source::Base) {
+            let mut stream = base.reader.stream(piece.clone());
+            let mut at = piece.start;
+            while let Some(bytes) = stream.next().await? {
+                self.home.take(bytes.len() as u64)?;
+                self.counted.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                let (data, length) = (self.data.clone(), bytes.len() as u64);
+                local(move || data.write_all_at(&bytes, at).map_err(errno_of)).await?;
+                at += length;
+            }
+            if at < piece.end {
+                return Err(Errno::IO);
+            }
+        }
+        let mut state = self.state.lock();
+        (state.base, state.present) = (None, Ranges::default());
+        Ok(())
+    }
+
+    /// Everything so far is on the local disk, with `record` filled in and beside it, so that it outlasts
+    /// this process.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn save(self: &Arc<Self>, mut record: Record) -> Result<(), Errno> {
+        let pieces = self.state.lock().present.count();
+        if pieces > MOST_PIECES {
+            self.fetch().await?;
+        }
+        {
+            // Before the bytes are made durable: it must not tell of any that are not.
+            let state = self.look();
+            record.modified_ms = state.modified_ms;
+            record.base = state.base.as_ref().map(|base| BaseRecord {
+                id: base.reader.status().id.0,
+                end: base.end,
+                present: state.present.list(),
+            });
+        }
+        let staged = self.clone();
+        local(move || {
+            staged.data.sync_data().map_err(errno_of)?;
+            staged.count();
+            let known = staged.state.lock().saved.clone();
+            // Of a file that is here whole, time is all that a later one would add.
+            let mut dated = record.clone();
+            if let Some(known) = known.as_ref().filter(|_| record.base.is_none()) {
+                dated.modified_ms = known.modified_ms;
+            }
+            let same = known.is_some_and(|known| known == dated);
+            if !same {
+                files::replace(&staged.home.record(&staged.name), &record.bytes())
+                    .map_err(errno_of)?;
+                staged.state.lock().saved = Some(record);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Holds off every change.
+    pub async fn alone(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        self.gate.write().await
+    }
+
+    /// How many changes there were: what is published when all of its bytes are poured now.
+    pub fn changes(&self) -> u64 {
+        let mut state = self.look();
+        if state.seen.is_some() {
+            // What comes after this counts anew, although some of it may be poured.
+            self.backdate(&mut state);
+        }
+        state.changes
+    }
+
+    /// Puts all its bytes into `writer`. The gate is to be held alone.
+    ///
+    /// # Errors
+    /// What the local disk fails with, whoever has the base, or the writer.
+    pub async fn pour(&self, writer: &mut Writer) -> Result<()> {
+        let (plan, base) = {
+            let state = self.look();
+            (state.plan(0..self.length()), state.base.clone())
+        };
+        for (piece, source) in plan {
+            match (source, &base) {
+                (Source::Base, Some(base)) => {
+                    let mut stream = base.reader.stream(piece);
+                    while let Some(bytes) = stream.next().await? {
+                        writer.write(bytes).await?;
+                    }
+                }
+                _ => self.pour_here(piece, writer).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What is nowhere is zeros in the local file too.
+    async fn pour_here(&self, piece: Range<u64>, writer: &mut Writer) -> Result<()> {
+        for start in piece.clone().step_by(PIECE as usize) {
+            let length = PIECE.min(piece.end - start) as usize;
+            let data = self.data.clone();
+            let bytes = blocking(move || {
+                let mut bytes = vec![0; length];
+                read_here(&data, &mut bytes, start)
+                    .map_err(|e| std::io::Error::from_raw_os_error(e.0))?;
+                Ok(Bytes::from(bytes))
+            });
+            writer.write(bytes.await?).await?;
+        }
+        Ok(())
+    }
+
+    /// The first `changes` of it are published, and `base` has all its bytes.
+    pub fn published(&self, changes: u64, base: Option<Reader>) {
+        let mut state = self.state.lock();
+        state.published = changes;
+        if let (Some(old), Some(reader)) = (&mut state.base, base) {
+            *old = Base { end: reader.len(), reader };
+        }
+        drop(state);
+        self.forget();
+        self.count();
+    }
+}

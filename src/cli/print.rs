@@ -245,7 +245,7 @@ pub fn permissions(status: &Status) -> String {
     let kind = match status {
         s if s.is_symlink() => 'l',
         s if s.folder => 'd',
-        _ => '-',
+        s => s.node().map_or('-', |node| node.letter()),
     };
     let mut text = String::with_capacity(10);
     text.push(kind);

@@ -434,7 +434,9 @@ impl FileSystem {
     ) -> FileSystemMasterCommonPOptions {
         let age = max_age.or(self.context.config.client.sync_interval.0);
         let sync_interval_ms = Some(age.map_or(-1, |age| age.as_millis() as i64));
-        FileSystemMasterCommonPOptions { sync_interval_ms, operation_id }
+        let behalf = self.behalf.as_deref().filter(|_| operation_id.is_some());
+        let (owner, group) = behalf.cloned().unzip();
+        FileSystemMasterCommonPOptions { sync_interval_ms, operation_id, owner, group }
     }
 
     fn load_type(&self, load: Option<MetadataLoad>) -> i32 {

@@ -27,6 +27,7 @@ mod context;
 mod master;
 mod members;
 mod namespaces;
+mod nodes;
 mod options;
 mod presence;
 mod reader;
@@ -54,6 +55,8 @@ pub struct FileSystem {
     context: Arc<Context>,
     primary: Primary,
     metadata_load: MetadataLoad,
+    /// Owner and group of what is made through this handle; none for those of the user.
+    behalf: Option<Arc<(String, String)>>,
 }
 
 impl FileSystem {
@@ -63,13 +66,19 @@ impl FileSystem {
         let context = Context::new(config);
         let primary = context.primary.clone();
         let metadata_load = config.client.metadata_load.parse().unwrap_or_default();
-        FileSystem { context: Arc::new(context), primary, metadata_load }
+        FileSystem { context: Arc::new(context), primary, metadata_load, behalf: None }
     }
 
     /// The same file system for another user: who owns what it makes, and what it may do.
     /// Connections to workers are shared.
     pub fn as_user(&self, name: &str) -> Self {
         FileSystem { primary: self.context.primary_as(name), ..self.clone() }
+    }
+
+    /// The same file system, where what is made belongs to `owner` and `group`. The master lets only a
+    /// superuser do that.
+    pub fn on_behalf_of(&self, owner: String, group: String) -> Self {
+        FileSystem { behalf: Some(Arc::new((owner, group))), ..self.clone() }
     }
 
     /// The configuration this client works by.

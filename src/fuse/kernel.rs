@@ -10,6 +10,7 @@ use super::handles::{Handle, PASSTHROUGH, WriteHandle};
 use super::inodes::Listing;
 use super::posix::{Attributes, Caller, Change, Created, Entry, How, Kind, Opened, Posix};
 use super::staging::Staged;
+use crate::core::model::{Node, NodeKind};
 use crate::core::rpc::lend::LentBlock;
 use crate::core::runtime::Group;
 use bytes::Bytes;
@@ -308,22 +309,29 @@ fn number(errno: Errno) -> fuser::Errno {
 }
 
 fn caller(request: &Request) -> Caller {
-    Caller { uid: request.uid(), pid: request.pid() }
+    Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }
 }
 
-fn time(ms: i64) -> SystemTime {
+fn time(ms: i64, ns: u32) -> SystemTime {
     let distance = Duration::from_millis(ms.unsigned_abs());
-    if ms < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance }
+    let time = if ms < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance };
+    time + Duration::from_nanos(u64::from(ns))
 }
 
-fn ms(time: TimeOrNow) -> i64 {
-    let time = match time {
-        TimeOrNow::SpecificTime(time) => time,
-        TimeOrNow::Now => SystemTime::now(),
+/// Milliseconds since 1970, rounded down, and the nanoseconds beyond them. The clock's own time has
+/// milliseconds, as those that the master sets.
+fn split(time: TimeOrNow) -> (i64, u32) {
+    const MS: i128 = 1_000_000;
+    let ns = |time: SystemTime| match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
     };
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_millis() as i64,
-        Err(before) => -(before.duration().as_millis() as i64),
+    match time {
+        TimeOrNow::SpecificTime(time) => {
+            let ns = ns(time);
+            (ns.div_euclid(MS) as i64, ns.rem_euclid(MS) as u32)
+        }
+        TimeOrNow::Now => (ns(SystemTime::now()).div_euclid(MS) as i64, 0),
     }
 }
 
@@ -332,6 +340,23 @@ fn kind(kind: Kind) -> FileType {
         Kind::File => FileType::RegularFile,
         Kind::Directory => FileType::Directory,
         Kind::Symlink => FileType::Symlink,
+        Kind::Node(node) => match node.kind {
+            NodeKind::Pipe => FileType::NamedPipe,
+            NodeKind::Socket => FileType::Socket,
+            NodeKind::Character => FileType::CharDevice,
+            NodeKind::Block => FileType::BlockDevice,
+        },
+    }
+}
+
+/// What mknod(2) is to make, if it has no bytes.
+fn node_kind(mode: u32) -> Option<NodeKind> {
+    match mode & libc::S_IFMT {
+        libc::S_IFIFO => Some(NodeKind::Pipe),
+        libc::S_IFSOCK => Some(NodeKind::Socket),
+        libc::S_IFCHR => Some(NodeKind::Character),
+        libc::S_IFBLK => Some(NodeKind::Block),
+        _ => None,
     }
 }
 
@@ -340,16 +365,19 @@ fn attr(of: &Attributes) -> FileAttr {
         ino: INodeNo(of.ino),
         size: of.size,
         blocks: of.size.div_ceil(512),
-        atime: time(of.accessed_ms),
-        mtime: time(of.modified_ms),
-        ctime: time(of.modified_ms),
-        crtime: time(of.created_ms),
+        atime: time(of.accessed_ms, of.accessed_ns),
+        mtime: time(of.modified_ms, of.modified_ns),
+        ctime: time(of.changed_ms, 0),
+        crtime: time(of.created_ms, 0),
         kind: kind(of.kind),
         perm: of.mode as u16,
-        nlink: if of.kind == Kind::Directory { 2 } else { 1 },
+        nlink: of.links,
         uid: of.uid,
         gid: of.gid,
-        rdev: 0,
+        rdev: match of.kind {
+            Kind::Node(node) => node.device,
+            _ => 0,
+        },
         blksize: PREFERRED_READ,
         flags: 0,
     }
@@ -468,8 +496,12 @@ impl Filesystem for Kernel {
         _: Option<fuser::BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let (accessed_ms, modified_ms) = (atime.map(ms), mtime.map(ms));
-        let change = Change { mode, uid, gid, size, accessed_ms, modified_ms };
+        let (accessed_ms, accessed_ns) = atime.map(split).unzip();
+        let (modified_ms, modified_ns) = mtime.map(split).unzip();
+        let (accessed_ns, modified_ns) =
+            (accessed_ns.unwrap_or_default(), modified_ns.unwrap_or_default());
+        let times = Change { accessed_ms, modified_ms, accessed_ns, modified_ns, ..Change::default() };
+        let change = Change { mode, uid, gid, size, ..times };
         let caller = caller(request);
         if size.is_some() && self.backings.is_backed(ino.0) && !self.posix.is_lent(ino.0) {
             self.posix.part(ino.0);
@@ -494,13 +526,20 @@ impl Filesystem for Kernel {
         name: &OsStr,
         mode: u32,
         _umask: u32,
-        _rdev: u32,
+        rdev: u32,
         reply: ReplyEntry,
     ) {
+        let (name, caller) = (name!(name, reply), caller(request));
+        if let Some(kind) = node_kind(mode) {
+            let node = Node { kind, device: rdev };
+            let ask = move |posix: Arc<Posix>| async move {
+                posix.make_node((parent.0, &name), (node, mode), caller).await
+            };
+            return self.answer("mknod", None, ask, reply, send_entry);
+        }
         if mode & libc::S_IFMT != libc::S_IFREG {
             return reply.error(fuser::Errno::EPERM);
         }
-        let (name, caller) = (name!(name, reply), caller(request));
         let ask = move |posix: Arc<Posix>| async move {
             let created = posix.create((parent.0, &name), mode, true, caller).await?;
             posix.release(created.handle).await;

@@ -6,10 +6,13 @@
 
 mod changes;
 mod files;
+mod nodes;
 mod publish;
 mod recover;
+mod times;
 mod walks;
 mod writes;
+mod xattrs;
 
 use super::ahead::Ahead;
 use super::errno::Errno;
@@ -20,7 +23,7 @@ use super::owners::Owners;
 use super::staging::Home;
 use crate::client::{Capacity, FileSystem, ListOptions};
 use crate::core::error::{ErrorKind, Result};
-use crate::core::model::{FsPath, Status};
+use crate::core::model::{FsPath, Node, Status};
 use crate::core::proto::v1;
 use futures::Stream;
 use parking_lot::Mutex;
@@ -49,6 +52,8 @@ pub enum Kind {
     Directory,
     /// A symbolic link.
     Symlink,
+    /// A pipe, a socket or a device.
+    Node(Node),
 }
 
 /// What stat(2) tells of an inode.
@@ -66,10 +71,18 @@ pub struct Attributes {
     pub uid: u32,
     /// Number of the owning group.
     pub gid: u32,
+    /// Names that lead to it; none once it is deleted.
+    pub links: u32,
     /// Milliseconds since 1970.
     pub modified_ms: i64,
+    /// Nanoseconds beyond those.
+    pub modified_ns: u32,
     /// Milliseconds since 1970.
     pub accessed_ms: i64,
+    /// Nanoseconds beyond those.
+    pub accessed_ns: u32,
+    /// When the inode itself last changed, in milliseconds since 1970.
+    pub changed_ms: i64,
     /// Milliseconds since 1970.
     pub created_ms: i64,
 }
@@ -104,6 +117,8 @@ pub struct Posix {
     walks: Walks,
     /// Whether the master tells us of changes.
     watched: AtomicBool,
+    /// Whether the master refuses this process nothing: the kernel then is who checks.
+    trusted: AtomicBool,
 }
 
 impl Posix {
@@ -129,6 +144,7 @@ impl Posix {
             capacity: Mutex::default(),
             walks: Walks::default(),
             watched: AtomicBool::new(false),
+            trusted: AtomicBool::new(false),
         }
     }
 
@@ -161,6 +177,7 @@ impl Posix {
     /// # Errors
     /// `NotFound`; `NotDirectory`; `Unavailable`.
     pub async fn load_root(&self) -> Result<Found> {
+        self.learn_rights().await?;
         let ticket = self.inodes.ticket();
         let status = self.files.status(&self.root).await?;
         if !status.folder {
@@ -233,8 +250,10 @@ impl Posix {
         if let Some(write) = self.handles.writing(ino) {
             return Some(self.entry_of_write(&write));
         }
-        let found = self.inodes.known(ino).or_else(|| self.inodes.deleted(ino));
-        found.map(|found| self.entry(&found))
+        match self.inodes.known(ino) {
+            Some(found) => Some(self.entry(&found)),
+            None => self.inodes.deleted(ino).map(|found| self.entry_of_deleted(&found)),
+        }
     }
 
     /// The attributes of `ino`.
@@ -247,6 +266,13 @@ impl Posix {
         }
         let found = self.find(ino).await?;
         Ok(self.entry(&found))
+    }
+
+    /// What is known of a file that is open and has no name any more.
+    fn entry_of_deleted(&self, found: &Found) -> Entry {
+        let mut entry = self.entry(found);
+        entry.attributes.links = 0;
+        entry
     }
 
     /// The entries of the directory `ino`; none where the master has to be asked.
@@ -334,28 +360,6 @@ impl Posix {
         Ok(found.known.status.symlink.clone())
     }
 
-    /// The extended attribute `name` of `ino`; none where the master has to be asked.
-    pub fn xattr_now(&self, ino: u64, name: &str) -> Option<Result<Vec<u8>, Errno>> {
-        Some(xattr(&self.inodes.known(ino)?.known, name))
-    }
-
-    /// The extended attribute `name` of `ino`.
-    ///
-    /// # Errors
-    /// `ENODATA` when it has none of that name.
-    pub async fn xattr(&self, ino: u64, name: &str) -> Result<Vec<u8>, Errno> {
-        xattr(&self.find(ino).await?.known, name)
-    }
-
-    /// The names of the extended attributes of `ino`, each ended by a NUL.
-    ///
-    /// # Errors
-    /// `ESTALE` when it is gone.
-    pub async fn xattr_names(&self, ino: u64) -> Result<Vec<u8>, Errno> {
-        let known = self.find(ino).await?.known;
-        Ok(known.status.xattrs.keys().flat_map(|name| [name.as_bytes(), b"\0"].concat()).collect())
-    }
-
     /// How full the cache is, as df(1) shows it.
     pub async fn capacity(&self) -> Capacity {
         if let Some((read, capacity)) = *self.capacity.lock()
@@ -434,6 +438,8 @@ pub fn attributes(ino: u64, known: &Known) -> Attributes {
         (Kind::Directory, 4096)
     } else if status.is_symlink() {
         (Kind::Symlink, status.symlink.len() as u64)
+    } else if let Some(node) = status.node() {
+        (Kind::Node(node), 0)
     } else {
         (Kind::File, status.length)
     };
@@ -444,14 +450,15 @@ pub fn attributes(ino: u64, known: &Known) -> Attributes {
         mode: status.mode & 0o7777,
         uid: known.uid,
         gid: known.gid,
+        links: if status.folder { 2 } else { 1 },
         modified_ms: status.modified_ms,
-        accessed_ms: status.accessed_ms.max(status.modified_ms),
+        modified_ns: times::MODIFIED.beyond(status.modified_ms, &status.xattrs),
+        accessed_ms: status.accessed_ms,
+        accessed_ns: times::ACCESSED.beyond(status.accessed_ms, &status.xattrs),
+        // A master that does not say when an inode changed knows when its bytes did.
+        changed_ms: if status.changed_ms == 0 { status.modified_ms } else { status.changed_ms },
         created_ms: status.created_ms,
     }
-}
-
-fn xattr(known: &Known, name: &str) -> Result<Vec<u8>, Errno> {
-    known.status.xattrs.get(name).cloned().ok_or(Errno::NO_DATA)
 }
 
 impl Attributes {
@@ -479,6 +486,6 @@ mod tests {
             (4096, 0o1755)
         );
         assert_eq!(attributes(5, &file).size, 7);
-        assert_eq!(attributes(5, &file).accessed_ms, 9, "never before the last change");
+        assert_eq!(attributes(5, &file).changed_ms, 9, "at the last change that is known of");
     }
 }

@@ -292,8 +292,8 @@ async fn a_retry_is_answered_and_not_repeated_also_after_a_restart() {
         FileSystemMasterCommonPOptions { operation_id: Some(operation), ..Default::default() };
     let options = DeletePOptions { common_options: Some(common), ..Default::default() };
     master.write_through("/f", "x").await;
-    master.remove("/f", options).await.unwrap();
-    master.remove("/f", options).await.unwrap();
+    master.remove("/f", options.clone()).await.unwrap();
+    master.remove("/f", options.clone()).await.unwrap();
     master.make_dir("/kept").await.unwrap();
     let mut master = master.restart().await;
     master.remove("/f", options).await.unwrap();

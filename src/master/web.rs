@@ -85,7 +85,7 @@ async fn locations(State(master): State<Arc<Master>>, Query(asked): Query<Questi
 fn locate(master: &Master, path: &str) -> Result<serde_json::Value> {
     master.check_primary()?;
     let path: FsPath = path.parse()?;
-    let anyone = Caller { user: User::named(ANYONE), operation: None };
+    let anyone = Caller::of(User::named(ANYONE));
     let may_read = |path: &FsPath| master.files.permit(&anyone, path, Access::READ);
     may_read(&path)?;
     let top = master.files.peek(&path)?.ok_or_else(|| {

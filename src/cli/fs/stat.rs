@@ -4,7 +4,7 @@ use super::{cached, each};
 use crate::cli::print;
 use crate::cli::session::Session;
 use crate::core::error::Result;
-use crate::core::model::Status;
+use crate::core::model::{NodeKind, Status};
 use clap::Args;
 
 /// Show all that is known of files and directories
@@ -70,7 +70,13 @@ fn described(status: &Status) -> String {
     let kind = match status {
         s if s.is_symlink() => "symbolic link",
         s if s.folder => "directory",
-        _ => "file",
+        s => match s.node().map(|node| node.kind) {
+            Some(NodeKind::Pipe) => "named pipe",
+            Some(NodeKind::Socket) => "socket",
+            Some(NodeKind::Character) => "character device",
+            Some(NodeKind::Block) => "block device",
+            None => "file",
+        },
     };
     let mut text = format!("{} is a {kind} path.\n{}", status.path, fields(status));
     if status.folder || status.is_symlink() {

@@ -3,6 +3,7 @@
 use super::block::{self, BlockId, FileId, MountId};
 use super::caching::{ReadType, TtlAction, WriteType};
 use super::media::Media;
+use super::node::Node;
 use super::path::FsPath;
 use super::replication::Replication;
 use super::worker::WorkerId;
@@ -97,6 +98,8 @@ pub struct Status {
     pub modified_ms: i64,
     /// Milliseconds since 1970.
     pub accessed_ms: i64,
+    /// When the inode itself last changed, in milliseconds since 1970; 0 if the master does not say.
+    pub changed_ms: i64,
     /// Blocks whose locations are known; the others follow from id, length and block size.
     pub blocks: Vec<BlockStatus>,
     /// The object's version in the under store, as the connector gives it; empty if unknown.
@@ -131,6 +134,11 @@ impl Status {
     /// Whether it is a symbolic link.
     pub fn is_symlink(&self) -> bool {
         !self.symlink.is_empty()
+    }
+
+    /// The pipe, socket or device it is; none for what has bytes.
+    pub fn node(&self) -> Option<Node> {
+        Node::of(&self.xattrs)
     }
 
     /// Bounds on its cached copies.
@@ -186,6 +194,7 @@ impl Default for Status {
             created_ms: 0,
             modified_ms: 0,
             accessed_ms: 0,
+            changed_ms: 0,
             blocks: Vec::new(),
             ufs_version: String::new(),
             xattrs: BTreeMap::new(),

@@ -1,6 +1,6 @@
 //! Changes to the tree: attributes, names, directories.
 
-use super::{Entry, Posix};
+use super::{Entry, Posix, times};
 use crate::client::{CreateDirOptions, DeleteOptions, FileSystem, SetAttributes};
 use crate::core::model::FsPath;
 use crate::fuse::errno::Errno;
@@ -25,21 +25,13 @@ pub struct Change {
     pub accessed_ms: Option<i64>,
     /// Milliseconds since 1970.
     pub modified_ms: Option<i64>,
+    /// Nanoseconds beyond those of the last access.
+    pub accessed_ns: u32,
+    /// Nanoseconds beyond those of the last change.
+    pub modified_ns: u32,
 }
 
 impl Posix {
-    /// The file system as the user `uid` of this host; as the one who mounted where this host has no
-    /// name for that user.
-    pub(super) fn files_of(&self, uid: u32) -> FileSystem {
-        if uid == nix::unistd::geteuid().as_raw() {
-            return self.files.clone();
-        }
-        match self.owners.user(uid) {
-            Some(name) => self.files.as_user(&name),
-            None => self.files.clone(),
-        }
-    }
-
     /// Changes attributes of `ino`.
     ///
     /// # Errors
@@ -103,6 +95,7 @@ impl Posix {
             kept.group = wanted.group.or(kept.group.take());
             kept.modified_ms = wanted.modified_ms.or(kept.modified_ms);
             kept.accessed_ms = wanted.accessed_ms.or(kept.accessed_ms);
+            kept.set_xattrs.extend(wanted.set_xattrs);
             return Ok(());
         }
         let new = matches!(*state, Writing::Staged(Some(_)));
@@ -138,19 +131,20 @@ impl Posix {
     }
 
     fn wanted(&self, change: Change) -> SetAttributes {
-        let user = |uid: u32| self.owners.user(uid).unwrap_or_else(|| uid.to_string());
-        let group = |gid: u32| self.owners.group(gid).unwrap_or_else(|| gid.to_string());
-        SetAttributes {
+        let mut set = SetAttributes {
             mode: change.mode.map(|mode| mode & 0o7777),
-            owner: change.uid.map(user),
-            group: change.gid.map(group),
+            owner: change.uid.map(|uid| self.user_name(uid)),
+            group: change.gid.map(|gid| self.group_name(gid)),
             accessed_ms: change.accessed_ms,
             modified_ms: change.modified_ms,
             ..SetAttributes::default()
-        }
+        };
+        times::MODIFIED.note(change.modified_ms, change.modified_ns, &mut set);
+        times::ACCESSED.note(change.accessed_ms, change.accessed_ns, &mut set);
+        set
     }
 
-    async fn set(&self, path: &FsPath, set: &SetAttributes, caller: Caller) -> Result<(), Errno> {
+    pub(super) async fn set(&self, path: &FsPath, set: &SetAttributes, caller: Caller) -> Result<(), Errno> {
         Ok(self.files_of(caller.uid).set_attributes(path, set).await?)
     }
 
@@ -166,8 +160,10 @@ impl Posix {
     ) -> Result<Entry, Errno> {
         self.check_writable()?;
         let path = self.inodes.path_of(parent, name)?;
-        let options = CreateDirOptions { mode: Some(mode & 0o7777), ..CreateDirOptions::default() };
-        self.files_of(caller.uid).create_dir(&path, &options).await?;
+        let (files, inherited) = self.files_in(parent, caller).await?;
+        let mode = Some(mode & 0o7777 | inherited);
+        let options = CreateDirOptions { mode, ..CreateDirOptions::default() };
+        files.create_dir(&path, &options).await?;
         self.inodes.touched(parent);
         self.lookup(parent, name).await
     }
@@ -184,7 +180,7 @@ impl Posix {
     ) -> Result<Entry, Errno> {
         self.check_writable()?;
         let path = self.inodes.path_of(parent, name)?;
-        self.files_of(caller.uid).symlink(&path, target).await?;
+        self.files_in(parent, caller).await?.0.symlink(&path, target).await?;
         self.inodes.touched(parent);
         self.lookup(parent, name).await
     }
@@ -260,47 +256,6 @@ impl Posix {
         }
         self.inodes.renamed(from, to);
         self.unlinked(open).await;
-        Ok(())
-    }
-
-    /// Sets the extended attribute `name` of `ino`.
-    ///
-    /// # Errors
-    /// `EEXIST` or `ENODATA` where `flags` (setxattr(2)) ask for the opposite of what is.
-    pub async fn set_xattr(
-        &self,
-        ino: u64,
-        (name, value): (&str, Vec<u8>),
-        flags: i32,
-        caller: Caller,
-    ) -> Result<(), Errno> {
-        self.check_writable()?;
-        let there = self.find(ino).await?.known.status.xattrs.contains_key(name);
-        if flags & libc::XATTR_CREATE != 0 && there {
-            return Err(Errno::EXISTS);
-        }
-        if flags & libc::XATTR_REPLACE != 0 && !there {
-            return Err(Errno::NO_DATA);
-        }
-        let set_xattrs = [(name.to_string(), value)].into();
-        let set = SetAttributes { set_xattrs, ..SetAttributes::default() };
-        self.set(&self.inodes.path(ino)?, &set, caller).await?;
-        self.inodes.touched(ino);
-        Ok(())
-    }
-
-    /// Removes the extended attribute `name` of `ino`.
-    ///
-    /// # Errors
-    /// `ENODATA` when it has none of that name.
-    pub async fn remove_xattr(&self, ino: u64, name: &str, caller: Caller) -> Result<(), Errno> {
-        self.check_writable()?;
-        if !self.find(ino).await?.known.status.xattrs.contains_key(name) {
-            return Err(Errno::NO_DATA);
-        }
-        let set = SetAttributes { remove_xattrs: vec![name.into()], ..SetAttributes::default() };
-        self.set(&self.inodes.path(ino)?, &set, caller).await?;
-        self.inodes.touched(ino);
         Ok(())
     }
 }

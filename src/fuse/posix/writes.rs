@@ -7,8 +7,8 @@
 //!
 //! All handles on a file share one [`Write`], so they see the same bytes whoever wrote them.
 
-use super::{Entry, Posix, attributes};
-use crate::client::{CreateOptions, OpenOptions, Reader, Writer};
+use super::{Entry, Posix, attributes, times};
+use crate::client::{CreateOptions, FileSystem, OpenOptions, Reader, Writer};
 use crate::core::model::{FileId, FsPath, Status};
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Handle, Write, WriteHandle, Writing};
@@ -31,6 +31,8 @@ const TAKING_BACK: usize = 4;
 pub struct Caller {
     /// Number of the user.
     pub uid: u32,
+    /// Number of the group that what they make belongs to.
+    pub gid: u32,
     /// The process.
     pub pid: u32,
 }
@@ -71,7 +73,8 @@ impl Posix {
         self.check_writable()?;
         let path = self.inodes.path_of(parent, name)?;
         let ticket = self.inodes.ticket();
-        let writer = Box::new(self.new_file(&path, mode, false, caller.uid).await?);
+        let (files, _) = self.files_in(parent, caller).await?;
+        let writer = Box::new(new_file(&files, &path, mode, false).await?);
         let status = writer.status().cloned().ok_or(Errno::IO)?;
         let stream = stream && writer.gives_back();
         let (state, staged) = match stream {
@@ -176,7 +179,7 @@ impl Posix {
         if fresh && how.truncate && how.stream && alone && write.staged().is_none() {
             let path = self.place_of(write);
             let mode = write.known.lock().status.mode;
-            let writer = self.new_file(&path, mode, true, write.uid).await?;
+            let writer = new_file(&self.files_of(write.uid), &path, mode, true).await?;
             if writer.gives_back() {
                 write.length.store(0, Ordering::Release);
                 write.touch();
@@ -405,18 +408,6 @@ impl Posix {
         self.inodes.renumber(ino);
     }
 
-    pub(super) async fn new_file(
-        &self,
-        path: &FsPath,
-        mode: u32,
-        next: bool,
-        uid: u32,
-    ) -> Result<Writer, Errno> {
-        let mode = Some(mode & 0o7777);
-        let options = CreateOptions { mode, next, ..CreateOptions::default() };
-        Ok(self.files_of(uid).create(path, &options).await?)
-    }
-
     pub(super) fn entry_of_write(&self, write: &Write) -> Entry {
         let known = write.known.lock().clone();
         let mut attributes = attributes(write.ino, &known);
@@ -435,7 +426,16 @@ impl Posix {
             attributes.accessed_ms = later.accessed_ms.unwrap_or(attributes.accessed_ms);
             attributes.mode = later.mode.unwrap_or(attributes.mode);
         }
-        attributes.accessed_ms = attributes.accessed_ms.max(attributes.modified_ms);
+        let mut xattrs = known.status.xattrs.clone();
+        if let Some(later) = &*write.later.lock() {
+            xattrs.extend(later.set_xattrs.clone());
+        }
+        attributes.modified_ns = times::MODIFIED.beyond(attributes.modified_ms, &xattrs);
+        attributes.accessed_ns = times::ACCESSED.beyond(attributes.accessed_ms, &xattrs);
+        attributes.changed_ms = attributes.changed_ms.max(attributes.modified_ms);
+        if write.is_unlinked() {
+            attributes.links = 0;
+        }
         Entry {
             attributes,
             attribute_timeout: Duration::ZERO,
@@ -488,4 +488,14 @@ async fn take_back(writer: Writer, staged: &Arc<Staged>) -> Result<(), Errno> {
 /// Whether `opener`, which may be a thread, is of the process that `pid` is a thread of.
 fn is_of(opener: u32, pid: u32) -> bool {
     opener == pid || Path::new(&format!("/proc/{pid}/task/{opener}")).exists()
+}
+
+async fn new_file(
+    files: &FileSystem,
+    path: &FsPath,
+    mode: u32,
+    next: bool,
+) -> Result<Writer, Errno> {
+    let options = CreateOptions { mode: Some(mode & 0o7777), next, ..CreateOptions::default() };
+    Ok(files.create(path, &options).await?)
 }

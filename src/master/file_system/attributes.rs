@@ -149,7 +149,7 @@ impl FileSystem {
             return Err(Error::new(ErrorKind::Incomplete, text));
         }
         match status.persistence {
-            _ if status.is_symlink() => return Ok(()),
+            _ if status.is_symlink() || status.node().is_some() => return Ok(()),
             PersistenceState::Persisted | PersistenceState::ToBePersisted => return Ok(()),
             PersistenceState::Lost => {
                 let text = format!("the data of {} is lost: its workers are gone", status.path);

@@ -1,6 +1,6 @@
 //! New files, directories and links, and files that have been written to the end.
 
-use super::{Caller, FileSystem, check_writable, missing, unexpected, write_type_of};
+use super::{Behalf, Caller, FileSystem, check_writable, missing, unexpected, write_type_of};
 use crate::core::error::{Context, Error, ErrorKind, Result, already_exists, invalid_argument};
 use crate::core::model::{BlockStatus, FileId, FsPath, PersistenceState, Status, WriteType};
 use crate::master::journal::entry::{
@@ -77,10 +77,16 @@ pub struct Completion {
 impl FileSystem {
     /// Owner, group and mode of something new.
     pub(super) fn ownership(&self, caller: &Caller, mode: u32) -> Ownership {
-        Ownership {
-            owner: caller.user.name.to_string(),
-            group: self.groups.primary(&caller.user),
-            mode: mode & 0o7777,
+        let mode = mode & 0o7777;
+        match &caller.behalf {
+            Some(Behalf { owner, group }) if self.is_superuser(caller) => {
+                Ownership { owner: owner.clone(), group: group.clone(), mode }
+            }
+            _ => Ownership {
+                owner: caller.user.name.to_string(),
+                group: self.groups.primary(&caller.user),
+                mode,
+            },
         }
     }
 

@@ -14,6 +14,7 @@ pub mod intents;
 mod mounts;
 mod namespaces;
 mod next;
+mod nodes;
 mod read;
 mod rename;
 mod stage;
@@ -55,12 +56,28 @@ pub struct Caller {
     pub user: User,
     /// The operation's id, the same on every retry.
     pub operation: Option<OperationId>,
+    /// Owner and group of what the call makes, where a superuser makes it for somebody else.
+    pub behalf: Option<Behalf>,
+}
+
+/// An owner and a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behalf {
+    /// The owner's name.
+    pub owner: String,
+    /// The group's name.
+    pub group: String,
 }
 
 impl Caller {
+    /// A user, in a call that is nobody else's affair.
+    pub fn of(user: User) -> Self {
+        Caller { user, operation: None, behalf: None }
+    }
+
     /// This process itself, which may do everything.
     pub fn master() -> Self {
-        Caller { user: User::named(&crate::core::config::os_user()), operation: None }
+        Caller::of(User::named(&crate::core::config::os_user()))
     }
 }
 

@@ -100,7 +100,7 @@ impl Spec {
 
     /// Who it works as.
     pub fn caller(&self) -> Caller {
-        Caller { user: self.user.clone(), operation: None }
+        Caller::of(self.user.clone())
     }
 
     /// The job as it begins.

@@ -136,6 +136,8 @@ pub enum Change {
     /// As `Rename`, and what is there makes room: a file for a file, an empty directory for a
     /// directory. → [`Outcome::Done`]
     RenameOver(Rename),
+    /// A pipe, a socket or a device. → [`Outcome::Created`]
+    CreateNode(CreateNode),
 }
 
 impl Change {
@@ -170,6 +172,7 @@ impl Change {
             Change::Replace(_) => "Replace",
             Change::DropNext(_) => "DropNext",
             Change::RenameOver(_) => "RenameOver",
+            Change::CreateNode(_) => "CreateNode",
         }
     }
 }
@@ -236,6 +239,17 @@ pub struct CreateSymlink {
     pub ownership: Ownership,
     /// Whether the under store has it too.
     pub persisted: bool,
+}
+
+/// See [`Change::CreateNode`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CreateNode {
+    /// Where.
+    pub path: FsPath,
+    /// Owner, group and mode.
+    pub ownership: Ownership,
+    /// What says which kind it is, among others.
+    pub xattrs: BTreeMap<String, Vec<u8>>,
 }
 
 /// See [`Change::CompleteFile`].

@@ -21,7 +21,7 @@ impl JournalAdmin {
     /// Only the primary looks after the journal, and only for those who may.
     fn permit<T>(&self, request: &Request<T>, what: &str) -> Result<()> {
         self.0.check_primary()?;
-        let caller = Caller { user: user_of(request), operation: None };
+        let caller = Caller::of(user_of(request));
         self.0.files.permit_superuser(&caller, what)
     }
 }

@@ -268,7 +268,7 @@ fn progress_of(migration: &Migration) -> GetMigrationProgressPResponse {
 impl Workers {
     /// Only who looks after the cluster may.
     fn permit<T>(&self, request: &Request<T>, what: &str) -> crate::core::error::Result<()> {
-        let caller = Caller { user: user_of(request), operation: None };
+        let caller = Caller::of(user_of(request));
         self.0.files.permit_superuser(&caller, what)
     }
 

@@ -285,6 +285,7 @@ fn change(tx: &mut Transaction, change: &Change) -> Result<Outcome, Stop> {
         Change::Replace(done) => next::replace(tx, done),
         Change::DropNext(id) => next::drop_next(tx, *id),
         Change::RenameOver(over) => namespace::rename(tx, over, true),
+        Change::CreateNode(create) => namespace::create_node(tx, create),
     }
 }
 

@@ -14,8 +14,8 @@ use crate::core::model::{
 use crate::master::inode::keys::{self, Section};
 use crate::master::inode::{Directory, Extra, File, Inode, Kind, Place};
 use crate::master::journal::entry::{
-    Attributes, CommitLocation, CompleteFile, CreateDirectory, CreateFile, CreateSymlink, Delete,
-    Deleted, Outcome, Ownership, Rename, SetAttributes, Target,
+    Attributes, CommitLocation, CompleteFile, CreateDirectory, CreateFile, CreateNode,
+    CreateSymlink, Delete, Deleted, Outcome, Ownership, Rename, SetAttributes, Target,
 };
 use std::collections::BTreeMap;
 
@@ -167,6 +167,23 @@ pub(super) fn create_symlink(
     if create.persisted {
         inode.persistence = PersistenceState::Persisted;
     }
+    let id = inode.id;
+    tx.insert(place, inode);
+    tx.notice(path, false);
+    Ok(Outcome::Created(id))
+}
+
+/// A file without bytes is whole as soon as it is there.
+pub(super) fn create_node(tx: &mut Transaction, create: &CreateNode) -> Result<Outcome, Stop> {
+    let path = &create.path;
+    let place = match make_room(tx, path, &create.ownership, None, false)? {
+        Ok(place) => place,
+        Err(node) => return Err(exists(path, &node).into()),
+    };
+    let kind = Kind::File(File { block_size: 1, completed: true, ..Default::default() });
+    let mut inode = new_inode(tx, &create.ownership, kind);
+    let extra = Extra { xattrs: create.xattrs.clone(), ..Default::default() };
+    inode.extra = some_extra(extra);
     let id = inode.id;
     tx.insert(place, inode);
     tx.notice(path, false);
@@ -470,7 +487,13 @@ fn set_on(
             mark_parents_persisted(tx, &node.place)?;
         }
     }
-    if inode == *node.inode {
+    // Who sets an owner, a mode or a time to what it is has changed the inode all the same.
+    let chosen = attributes.owner.is_some()
+        || attributes.group.is_some()
+        || attributes.mode.is_some()
+        || attributes.modified_ms.is_some()
+        || attributes.accessed_ms.is_some();
+    if inode == *node.inode && !chosen {
         return Ok(());
     }
     inode.changed_ms = tx.now_ms();

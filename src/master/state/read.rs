@@ -543,7 +543,16 @@ fn status(
         mode: inode.mode,
         created_ms: inode.created_ms,
         modified_ms: inode.modified_ms,
-        accessed_ms: inode.accessed_ms.max(inode.modified_ms),
+        // Never read since it was modified, as far as anybody said: not before that, then.
+        accessed_ms: match inode.accessed_ms {
+            0 => inode.modified_ms,
+            ms => ms,
+        },
+        // What is added to a directory or taken from it changes its time, and that is a change.
+        changed_ms: inode.changed_ms.max(match &inode.kind {
+            Kind::Directory(directory) => directory.removed_ms.max(inode.modified_ms),
+            _ => 0,
+        }),
         blocks,
         completed: true,
         ..Default::default()

@@ -58,6 +58,7 @@ impl From<&Status> for FileInfo {
             ttl_action: status.ttl_ms.map(|_| status.ttl_action.name().into()),
             read_type: status.read_type.map(|read| ReadPType::from(read) as i32),
             write_type: status.write_type.map(|write| WritePType::from(write) as i32),
+            changed_ms: Some(status.changed_ms),
         }
     }
 }
@@ -108,6 +109,7 @@ impl TryFrom<FileInfo> for Status {
             created_ms: info.creation_time_ms(),
             modified_ms: info.last_modification_time_ms(),
             accessed_ms: info.last_access_time_ms(),
+            changed_ms: info.changed_ms(),
             // Only those that say more than can be derived.
             blocks: info
                 .file_block_infos
@@ -146,6 +148,7 @@ mod tests {
             completed: true,
             mode: 0o4755,
             modified_ms: 5,
+            changed_ms: 6,
             pinned: true,
             ttl_ms: Some(9),
             ttl_action: TtlAction::Delete,

@@ -8,7 +8,7 @@ use crate::core::model::FsPath;
 use crate::core::proto::grpc::file::FileSystemMasterCommonPOptions;
 use crate::core::rpc::user_of;
 use crate::master::Master;
-use crate::master::file_system::{Caller, FileSystem};
+use crate::master::file_system::{Behalf, Caller, FileSystem};
 use std::sync::Arc;
 use tonic::{Request, Status};
 
@@ -47,7 +47,11 @@ fn caller<T>(request: &Request<T>, common: &Common) -> Caller {
         bytes[8..].copy_from_slice(&id.least_significant_bits().to_be_bytes());
         bytes
     });
-    Caller { user: user_of(request), operation }
+    let behalf = common.as_ref().and_then(|common| {
+        let (owner, group) = (common.owner.clone()?, common.group.clone()?);
+        Some(Behalf { owner, group })
+    });
+    Caller { user: user_of(request), operation, behalf }
 }
 
 fn path(text: &str) -> Result<FsPath, Status> {

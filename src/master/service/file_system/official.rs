@@ -184,7 +184,7 @@ impl FileSystemMasterClientService for Files {
         let files = self.files()?;
         let caller = caller(&request, &None);
         let sent = request.into_inner();
-        let bits = sent.options.and_then(|options| options.bits).map_or(0, bits_of);
+        let bits = sent.options.as_ref().and_then(|options| options.bits).map_or(0, bits_of);
         let options = ReadOptions { access: Some(Access::from_bits(bits)), ..Default::default() };
         let path = self.admit(sent.path()).await?;
         files.status(&caller, &path, &options).await?;
@@ -196,7 +196,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<CreateFilePRequest>,
     ) -> Answered<CreateFilePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.unwrap_or_default();
+        let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let new = NewFile {
             block_size: options
@@ -246,7 +246,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<CreateDirectoryPRequest>,
     ) -> Answered<CreateDirectoryPResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.unwrap_or_default();
+        let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let new = NewDirectory {
             recursive: options.recursive(),
@@ -288,7 +288,7 @@ impl FileSystemMasterClientService for Files {
 
     async fn remove(&self, request: Request<DeletePRequest>) -> Answered<DeletePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.unwrap_or_default();
+        let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let (recursive, here_only) = (options.recursive(), options.goosefs_only());
         let removal = Removal { recursive, here_only, only: None };
@@ -303,7 +303,7 @@ impl FileSystemMasterClientService for Files {
 
     async fn rename(&self, request: Request<RenamePRequest>) -> Answered<RenamePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.unwrap_or_default();
+        let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let from = self.admit(request.get_ref().path()).await?;
         let to = path(request.get_ref().dst_path())?;
@@ -328,7 +328,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<ScheduleAsyncPersistencePRequest>,
     ) -> Answered<ScheduleAsyncPersistencePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.unwrap_or_default();
+        let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let path = self.admit(request.get_ref().path()).await?;
         let wait = options.persistence_wait_time();
@@ -354,7 +354,7 @@ impl FileSystemMasterClientService for Files {
     async fn free(&self, request: Request<FreePRequest>) -> Answered<FreePResponse> {
         let caller = caller(&request, &None);
         let sent = request.into_inner();
-        let options = sent.options.unwrap_or_default();
+        let options = sent.options.clone().unwrap_or_default();
         let path = self.admit(sent.path()).await?;
         self.files()?.free(&caller, &path, options.recursive(), options.forced()).await?;
         answer(FreePResponse {})
@@ -378,7 +378,7 @@ impl FileSystemMasterClientService for Files {
     }
 
     async fn unmount(&self, request: Request<UnmountPRequest>) -> Answered<UnmountPResponse> {
-        let options = request.get_ref().options.unwrap_or_default();
+        let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         self.files()?.unmount(&caller, &path(request.get_ref().goosefs_path())?).await?;
         answer(UnmountPResponse {})
@@ -476,7 +476,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<DeleteNamespacePRequest>,
     ) -> Answered<DeleteNamespacePResponse> {
         let files = self.files()?;
-        let options = request.get_ref().options.unwrap_or_default();
+        let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let path = files.namespace_path(request.get_ref().namespace())?;
         files.unmount(&caller, &path).await?;

@@ -2,10 +2,10 @@
 
 use super::{Files, path};
 use crate::core::error::{ErrorKind, Result, invalid_argument};
-use crate::core::model::{BlockId, FileId};
+use crate::core::model::{BlockId, FileId, Node, NodeKind};
 use crate::core::proto::v1;
 use crate::core::rpc::user_of;
-use crate::master::file_system::{AttributeChange, Caller};
+use crate::master::file_system::{AttributeChange, Behalf, Caller};
 use crate::master::journal::entry::Attributes;
 use crate::master::service::Answered;
 use crate::master::watches::Watcher;
@@ -45,7 +45,7 @@ impl v1::file_system_server::FileSystem for Files {
             ..Default::default()
         };
         let change = AttributeChange { attributes, recursive: sent.recursive };
-        self.files()?.set_attributes(&Caller { user, operation }, &path, change).await?;
+        self.files()?.set_attributes(&Caller { operation, ..Caller::of(user) }, &path, change).await?;
         Ok(Response::new(v1::SetAttributesResponse {}))
     }
 
@@ -116,7 +116,7 @@ impl v1::file_system_server::FileSystem for Files {
     }
 
     async fn measure(&self, request: Request<v1::MeasureRequest>) -> Answered<v1::MeasureResponse> {
-        let caller = Caller { user: user_of(&request), operation: None };
+        let caller = Caller::of(user_of(&request));
         let v1::MeasureRequest { path, depth } = request.into_inner();
         self.files()?;
         let path = self.admit(&path).await?;
@@ -132,5 +132,30 @@ impl v1::file_system_server::FileSystem for Files {
         let measured_ms = found.as_ref().map_or(0, |(_, at_ms)| *at_ms);
         let found = found.map(|(found, _)| found.into());
         Ok(Response::new(v1::MeasureMountsResponse { found, measured_ms }))
+    }
+
+    async fn make_node(
+        &self,
+        request: Request<v1::MakeNodeRequest>,
+    ) -> Answered<v1::MakeNodeResponse> {
+        let user = user_of(&request);
+        let v1::MakeNodeRequest { path, kind, device, mode, owner, group, operation_id } =
+            request.into_inner();
+        let kind = NodeKind::named(&kind)
+            .ok_or_else(|| invalid_argument(format!("{kind:?} is no kind of node")))?;
+        let behalf = (!owner.is_empty()).then_some(Behalf { owner, group });
+        let operation = <[u8; 16]>::try_from(operation_id.as_slice()).ok();
+        let caller = Caller { user, operation, behalf };
+        let path = self.admit(&path).await?;
+        self.files()?.make_node(&caller, &path, Node { kind, device }, mode).await?;
+        Ok(Response::new(v1::MakeNodeResponse {}))
+    }
+
+    async fn get_rights(
+        &self,
+        request: Request<v1::GetRightsRequest>,
+    ) -> Answered<v1::GetRightsResponse> {
+        let superuser = self.files()?.is_superuser(&Caller::of(user_of(&request)));
+        Ok(Response::new(v1::GetRightsResponse { superuser }))
     }
 }

@@ -31,6 +31,7 @@ mod nodes;
 mod options;
 mod presence;
 mod reader;
+mod record_locks;
 mod worker;
 mod writer;
 

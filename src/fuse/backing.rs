@@ -63,6 +63,11 @@ impl Backings {
     pub fn is_backed(&self, ino: u64) -> bool {
         self.modes.lock().get(&ino).is_some_and(|mode| mode.backing.is_some())
     }
+
+    /// How many handles of `ino` are open.
+    pub fn count(&self, ino: u64) -> u64 {
+        self.modes.lock().get(&ino).map_or(0, |mode| mode.open)
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::backing::Backings;
 use super::errno::Errno;
 use super::handles::{Handle, PASSTHROUGH, WriteHandle};
 use super::inodes::Listing;
+use super::posix::locks::{Range, Wanted};
 use super::posix::{Attributes, Caller, Change, Created, Entry, How, Kind, Opened, Posix};
 use super::staging::Staged;
 use crate::core::model::{Node, NodeKind};
@@ -17,8 +18,8 @@ use bytes::Bytes;
 use fuser::{
     BackingId, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek,
-    ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLock,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -444,6 +445,8 @@ impl Filesystem for Kernel {
             | InitFlags::FUSE_ATOMIC_O_TRUNC
             | InitFlags::FUSE_ASYNC_DIO
             | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
+            | InitFlags::FUSE_POSIX_LOCKS
+            | InitFlags::FUSE_FLOCK_LOCKS
             | InitFlags::FUSE_EXPLICIT_INVAL_DATA;
         for flag in wanted.iter() {
             // An older kernel does without.
@@ -733,14 +736,28 @@ impl Filesystem for Kernel {
     fn flush(
         &self,
         request: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
-        _: LockOwner,
+        owner: LockOwner,
         reply: ReplyEmpty,
     ) {
-        let Ok(Handle::Write(handle)) = self.posix.handle(handle.0) else { return reply.ok() };
+        let write = match self.posix.handle(handle.0) {
+            Ok(Handle::Write(handle)) => Some(handle),
+            _ => None,
+        };
+        let locked = self.posix.has_locked(ino.0, owner.0);
+        if write.is_none() && !locked {
+            return reply.ok();
+        }
         let pid = request.pid();
-        let ask = move |posix: Arc<Posix>| async move { posix.closed_by(&handle, pid).await };
+        let ask = move |posix: Arc<Posix>| async move {
+            let closed = match write {
+                Some(handle) => posix.closed_by(&handle, pid).await,
+                None => Ok(()),
+            };
+            // Whoever gets the lock next is to see what was written under it.
+            posix.unlock_all(ino.0, owner.0).await.and(closed)
+        };
         self.answer("flush", None, ask, reply, send_empty);
     }
 
@@ -750,10 +767,23 @@ impl Filesystem for Kernel {
         ino: INodeNo,
         handle: FileHandle,
         _: OpenFlags,
-        _: Option<LockOwner>,
+        owner: Option<LockOwner>,
         _flush: bool,
         reply: ReplyEmpty,
     ) {
+        // A file that the kernel reads by itself has one handle for all that have it open.
+        let last = handle.0 != PASSTHROUGH || self.backings.count(ino.0) <= 1;
+        let through = last.then_some(handle.0);
+        let owners = self.posix.locked_through(ino.0, through, owner.map(|owner| owner.0));
+        if !owners.is_empty() {
+            let posix = self.posix.clone();
+            self.later("unlock", async move {
+                for owner in owners {
+                    // A lock that the master does not hear of ends with our session.
+                    posix.unlock_all(ino.0, owner).await.ok();
+                }
+            });
+        }
         self.backings.release(ino.0);
         if handle.0 != PASSTHROUGH
             && let Ok(Handle::Write(_)) = self.posix.handle(handle.0)
@@ -813,6 +843,56 @@ impl Filesystem for Kernel {
             Ok(offset) => reply.offset(offset as i64),
             Err(errno) => reply.error(number(errno)),
         });
+    }
+
+    fn getlk(
+        &self,
+        _: &Request,
+        ino: INodeNo,
+        _: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        kind: i32,
+        pid: u32,
+        reply: ReplyLock,
+    ) {
+        let range = Range { ino: ino.0, owner: owner.0, pid, start, end };
+        let exclusive = kind == libc::F_WRLCK as i32;
+        let ask = move |posix: Arc<Posix>| async move { posix.test_lock(range, exclusive).await };
+        self.answer("getlk", None, ask, reply, |reply, answer| match answer {
+            Ok(Some(held)) => {
+                let kind = if held.exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
+                reply.locked(held.start, held.end, kind as i32, held.pid);
+            }
+            Ok(None) => reply.locked(0, 0, libc::F_UNLCK as i32, 0),
+            Err(errno) => reply.error(number(errno)),
+        });
+    }
+
+    fn setlk(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        handle: FileHandle,
+        owner: LockOwner,
+        start: u64,
+        end: u64,
+        kind: i32,
+        _pid: u32,
+        wait: bool,
+        reply: ReplyEmpty,
+    ) {
+        let wanted = match kind {
+            kind if kind == libc::F_WRLCK as i32 => Wanted::Exclusive,
+            kind if kind == libc::F_RDLCK as i32 => Wanted::Shared,
+            _ => Wanted::Unlocked,
+        };
+        let range = Range { ino: ino.0, owner: owner.0, pid: request.pid(), start, end };
+        let ask = move |posix: Arc<Posix>| async move {
+            posix.lock((range, handle.0), wanted, wait).await
+        };
+        self.answer("setlk", None, ask, reply, send_empty);
     }
 
     fn fsyncdir(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {

@@ -93,6 +93,7 @@ pub async fn run(
     let session = connect(kernel, &config, &mount, &dir).await?;
     invalidate::start(&posix, session.notifier(), &group);
     posix.retry_kept(&group);
+    posix::locks::start(&posix, &group);
     let ended = serve(session)?;
     let number = mountpoint::device(&dir);
     raise_read_ahead(&dir, mount.options.max_read_ahead);
@@ -101,6 +102,7 @@ pub async fn run(
 
     let result = until_unmounted(ended, shutdown, (&dir, number)).await;
     posix.abandon_writes().await;
+    posix.leave_locks().await;
     group.stop(GRACE).await;
     result
 }
@@ -108,7 +110,11 @@ pub async fn run(
 /// The mounted directory's own status: whether the cluster is there, and the path in it.
 async fn first_answer(posix: &Posix, config: &Config) -> Result<()> {
     let masters = || config.master_addresses().join(", ");
-    let asked = tokio::time::timeout(FIRST_ANSWER, posix.load_root()).await;
+    let first = async {
+        posix.learn_rights().await?;
+        posix.load_root().await
+    };
+    let asked = tokio::time::timeout(FIRST_ANSWER, first).await;
     match asked {
         Ok(answer) => answer.map(drop).with_context(|| format!("mounting {}", posix.root())),
         Err(_) => Err(unavailable(format!(

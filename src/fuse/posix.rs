@@ -6,6 +6,7 @@
 
 mod changes;
 mod files;
+pub mod locks;
 mod nodes;
 mod publish;
 mod recover;
@@ -119,6 +120,7 @@ pub struct Posix {
     watched: AtomicBool,
     /// Whether the master refuses this process nothing: the kernel then is who checks.
     trusted: AtomicBool,
+    locks: locks::Locks,
 }
 
 impl Posix {
@@ -145,6 +147,7 @@ impl Posix {
             walks: Walks::default(),
             watched: AtomicBool::new(false),
             trusted: AtomicBool::new(false),
+            locks: locks::Locks::default(),
         }
     }
 
@@ -177,7 +180,6 @@ impl Posix {
     /// # Errors
     /// `NotFound`; `NotDirectory`; `Unavailable`.
     pub async fn load_root(&self) -> Result<Found> {
-        self.learn_rights().await?;
         let ticket = self.inodes.ticket();
         let status = self.files.status(&self.root).await?;
         if !status.folder {

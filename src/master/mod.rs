@@ -21,6 +21,7 @@ mod measure;
 mod membership;
 pub mod metrics;
 pub mod mount;
+pub mod record_locks;
 mod service;
 pub mod state;
 pub mod stores;
@@ -48,6 +49,7 @@ use journal::entry::{Change, Entry, Initialize, Ownership};
 use measure::Measures;
 use membership::Membership;
 use metrics::Metrics;
+use record_locks::FileLocks;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +83,7 @@ pub struct Master {
     pub(in crate::master) membership: Membership,
     pub(in crate::master) durability: Durability,
     pub(in crate::master) jobs: Jobs,
+    pub(in crate::master) locks: FileLocks,
     pub(in crate::master) persister: Persister,
     pub(in crate::master) backups: Backups,
     pub(in crate::master) measures: Measures,
@@ -306,6 +309,7 @@ impl Master {
             clock.clone(),
             group.clone(),
         );
+        let locks = FileLocks::new(files.clone(), config.master.lock_lease);
         let measures = Measures::new(files.clone(), holdings, clock.clone());
         let backups = Backups::new(&config, files.clone(), clock.clone(), group.clone(), &counts);
         Arc::new(Master {
@@ -318,6 +322,7 @@ impl Master {
             membership,
             throttle: Throttle::default(),
             durability,
+            locks,
             jobs,
             persister,
             backups,
@@ -369,6 +374,7 @@ impl Master {
             self.initialize().await?;
         }
         self.files.recover().await?;
+        self.locks.restore()?;
         self.jobs.restore()
     }
 

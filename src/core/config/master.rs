@@ -52,6 +52,9 @@ settings! {
         operation_ids_kept: Duration = "goosefs.master.operation.ids.kept", "10min";
         /// How long a file with no writer may stay incomplete before it is removed.
         incomplete_timeout: Duration = "goosefs.master.file.incomplete.timeout", "1day";
+        /// How long a mounted directory may be silent before the locks of programs on it are free for
+        /// others; also how long others wait for them after another master has become primary.
+        lock_lease: Duration = "goosefs.master.lock.lease", "20s";
         /// How often expired files are looked for.
         ttl_interval: Duration = "goosefs.master.ttl.checker.interval", "1min";
         /// How long a file written ASYNC_THROUGH waits before it is persisted.

@@ -18,7 +18,10 @@ const SET_GROUP: u32 = 0o2000;
 
 impl Posix {
     /// Asks whether the master refuses this process anything.
-    pub(super) async fn learn_rights(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Unavailable` when no master answers.
+    pub async fn learn_rights(&self) -> Result<()> {
         self.trusted.store(self.files.is_superuser().await?, Ordering::Relaxed);
         Ok(())
     }

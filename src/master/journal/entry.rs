@@ -537,8 +537,10 @@ pub const INTENTS: &str = "intents";
 pub const JOBS: &str = "jobs";
 /// Table of the records of where workers stand.
 pub const WORKERS: &str = "workers";
+/// Table of the records of sessions that may hold locks on files.
+pub const LOCK_SESSIONS: &str = "lockSessions";
 /// Tables of what is under way, and no more so when a state comes out of a backup.
-pub const UNFINISHED: [&str; 2] = [INTENTS, JOBS];
+pub const UNFINISHED: [&str; 3] = [INTENTS, JOBS, LOCK_SESSIONS];
 
 /// A record of one of the tables that their owners encode themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

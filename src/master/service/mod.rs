@@ -7,6 +7,7 @@ mod jobs;
 mod journal;
 mod layout;
 mod metrics;
+mod record_locks;
 mod version;
 mod workers;
 
@@ -65,6 +66,10 @@ pub fn routes(master: &Arc<Master>, sessions: &Sessions) -> Routes {
     routes.add_service(version);
     let cluster = v1::cluster_server::ClusterServer::new(cluster::Cluster(master.clone()));
     routes.add_service(InterceptedService::new(cluster, lenient.clone()));
+    let locks = record_locks::Locks(master.clone());
+    let locks = v1::record_locks_server::RecordLocksServer::new(locks)
+        .max_decoding_message_size(MAX_MESSAGE);
+    routes.add_service(InterceptedService::new(locks, strict_too.clone()));
     let admin =
         v1::journal_admin_server::JournalAdminServer::new(journal::JournalAdmin(master.clone()));
     routes.add_service(InterceptedService::new(admin, strict_too));

@@ -118,7 +118,7 @@ impl FileSystemMasterClientService for Files {
         let options = read_options(files, sent.options.as_ref().unwrap_or(&unset));
         let path = self.admit(sent.path()).await?;
         let mut status = files.status(&caller, &path, &options).await?;
-        if !sent.options.is_some_and(|options| options.without_cached()) {
+        if !sent.options.as_ref().is_some_and(|options| options.without_cached()) {
             self.0.measures.tell_cached(std::slice::from_mut(&mut status)).await;
         }
         answer(GetStatusPResponse { file_info: Some((&status).into()) })

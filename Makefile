@@ -20,9 +20,10 @@ demo: setup ## Build the binary and show it: a slow data set copied cold, loaded
 test: setup ## Run the tests
 	$(CARGO) test --locked
 
-e2e: setup ## Slow proof, by hand: the official client's own tests; masters under every fault, as a table
+e2e: setup ## Slow proof, by hand: others' tests of clients and file systems; masters under every fault
 	$(CARGO) build --locked
 	tests/external/run
+	tests/external/pjdfstest
 	$(CARGO) test --locked --test all faults::the_whole_matrix -- --ignored --nocapture
 
 build: ## Build target/<host>/release/goosefs, one static binary

@@ -503,7 +503,8 @@ impl Filesystem for Kernel {
         let (modified_ms, modified_ns) = mtime.map(split).unzip();
         let (accessed_ns, modified_ns) =
             (accessed_ns.unwrap_or_default(), modified_ns.unwrap_or_default());
-        let times = Change { accessed_ms, modified_ms, accessed_ns, modified_ns, ..Change::default() };
+        let times =
+            Change { accessed_ms, modified_ms, accessed_ns, modified_ns, ..Change::default() };
         let change = Change { mode, uid, gid, size, ..times };
         let caller = caller(request);
         if size.is_some() && self.backings.is_backed(ino.0) && !self.posix.is_lent(ino.0) {

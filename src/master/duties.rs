@@ -37,9 +37,7 @@ pub fn start(master: &Arc<Master>, duties: &Duties, group: &Group) {
     every("daily backup", Duration::from_secs(1), |m| {
         Box::pin(async move { m.backups.make_daily().await })
     });
-    every("locks", Duration::from_millis(500), |m| {
-        Box::pin(async move { m.locks.expire().await })
-    });
+    every("locks", Duration::from_millis(500), |m| Box::pin(async move { m.locks.expire().await }));
     every("expired files", config.ttl_interval, |m| Box::pin(expired(m)));
     let incomplete =
         (config.incomplete_timeout / 10).clamp(Duration::from_secs(1), Duration::from_secs(3600));

@@ -174,10 +174,8 @@ impl FileLocks {
         table.check(&lock.owner.0)?;
         if unlock {
             let (start, end) = (lock.start, lock.end);
-            let gave = table
-                .locks
-                .get_mut(file)
-                .is_some_and(|held| held.give_up(&lock.owner, start, end));
+            let gave =
+                table.locks.get_mut(file).is_some_and(|held| held.give_up(&lock.owner, start, end));
             table.tidy(file, &lock.owner.0);
             drop(table);
             if gave {

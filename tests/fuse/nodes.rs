@@ -116,7 +116,6 @@ os.removexattr(path, "user.a")
 refused(errno.ENODATA, os.removexattr, path, "user.a")
 refused(errno.ENODATA, os.getxattr, path, "user.a")
 refused(errno.EOPNOTSUPP, os.setxattr, path, "security.x", b"1")
-refused(errno.EOPNOTSUPP, os.setxattr, path, "system.posix_acl_access", b"1")
 "#;
     let mut python = std::process::Command::new("python3");
     let output = python.arg("-c").arg(script).arg(mounted.path("f")).output().unwrap();

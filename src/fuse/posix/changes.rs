@@ -1,7 +1,7 @@
 //! Changes to the tree: attributes, names, directories.
 
 use super::{Entry, Posix, times};
-use crate::client::{CreateDirOptions, DeleteOptions, FileSystem, SetAttributes};
+use crate::client::{CreateDirOptions, DeleteOptions, SetAttributes};
 use crate::core::model::FsPath;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Write, Writing};
@@ -144,7 +144,12 @@ impl Posix {
         set
     }
 
-    pub(super) async fn set(&self, path: &FsPath, set: &SetAttributes, caller: Caller) -> Result<(), Errno> {
+    pub(super) async fn set(
+        &self,
+        path: &FsPath,
+        set: &SetAttributes,
+        caller: Caller,
+    ) -> Result<(), Errno> {
         Ok(self.files_of(caller.uid).set_attributes(path, set).await?)
     }
 

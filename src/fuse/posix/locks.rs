@@ -145,12 +145,7 @@ impl Posix {
 
     /// Of those who have locked something of `ino`: whoever did through the handle `through`, and
     /// `owner`. The kernel does not tell of the closing of files that are only read.
-    pub fn locked_through(
-        &self,
-        ino: u64,
-        through: Option<u64>,
-        owner: Option<u64>,
-    ) -> Vec<u64> {
+    pub fn locked_through(&self, ino: u64, through: Option<u64>, owner: Option<u64>) -> Vec<u64> {
         let held = self.locks.held.lock();
         let Some(file) = held.files.get(&ino) else { return Vec::new() };
         let gone = |&&(by, handle): &&(u64, u64)| Some(by) == owner || Some(handle) == through;

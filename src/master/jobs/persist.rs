@@ -391,10 +391,8 @@ pub(super) async fn run(run: &Run, _: &v1::PersistJob) -> Result<()> {
 
 async fn begin_one(run: &Run, status: Status, open: &mut HashMap<FileId, u64>) {
     // Links are in the tree only and stay there.
-    let settled = status.folder
-        || status.is_symlink()
-        || status.node().is_some()
-        || status.is_persisted();
+    let settled =
+        status.folder || status.is_symlink() || status.node().is_some() || status.is_persisted();
     if settled || !status.completed {
         return run.note(|progress| progress.passed(status.path));
     }

@@ -45,7 +45,9 @@ impl v1::file_system_server::FileSystem for Files {
             ..Default::default()
         };
         let change = AttributeChange { attributes, recursive: sent.recursive };
-        self.files()?.set_attributes(&Caller { operation, ..Caller::of(user) }, &path, change).await?;
+        self.files()?
+            .set_attributes(&Caller { operation, ..Caller::of(user) }, &path, change)
+            .await?;
         Ok(Response::new(v1::SetAttributesResponse {}))
     }
 

@@ -859,14 +859,14 @@ impl Filesystem for Kernel {
         reply: ReplyLock,
     ) {
         let range = Range { ino: ino.0, owner: owner.0, pid, start, end };
-        let exclusive = kind == libc::F_WRLCK as i32;
+        let exclusive = kind == libc::F_WRLCK;
         let ask = move |posix: Arc<Posix>| async move { posix.test_lock(range, exclusive).await };
         self.answer("getlk", None, ask, reply, |reply, answer| match answer {
             Ok(Some(held)) => {
                 let kind = if held.exclusive { libc::F_WRLCK } else { libc::F_RDLCK };
-                reply.locked(held.start, held.end, kind as i32, held.pid);
+                reply.locked(held.start, held.end, kind, held.pid);
             }
-            Ok(None) => reply.locked(0, 0, libc::F_UNLCK as i32, 0),
+            Ok(None) => reply.locked(0, 0, libc::F_UNLCK, 0),
             Err(errno) => reply.error(number(errno)),
         });
     }
@@ -885,8 +885,8 @@ impl Filesystem for Kernel {
         reply: ReplyEmpty,
     ) {
         let wanted = match kind {
-            kind if kind == libc::F_WRLCK as i32 => Wanted::Exclusive,
-            kind if kind == libc::F_RDLCK as i32 => Wanted::Shared,
+            kind if kind == libc::F_WRLCK => Wanted::Exclusive,
+            kind if kind == libc::F_RDLCK => Wanted::Shared,
             _ => Wanted::Unlocked,
         };
         let range = Range { ino: ino.0, owner: owner.0, pid: request.pid(), start, end };

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 fn update(path: &Path) -> File {
-    OpenOptions::new().read(true).write(true).create(true).open(path).unwrap()
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
 }
 
 fn elsewhere(mounted: &Mounted, path: &str) -> Vec<u8> {

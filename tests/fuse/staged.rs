@@ -170,8 +170,13 @@ fn space_is_taken_made_zero_and_given_back() {
     drop(file);
     assert!(elsewhere(&mounted, "/f") == bytes);
     // Holes of a new file are found.
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).open(mounted.path("g")).unwrap();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(mounted.path("g"))
+        .unwrap();
     file.write_all_at(&[1; 4096], 1 << 20).unwrap();
     let seek = |offset, whence| {
         // SAFETY: as above.

@@ -447,6 +447,8 @@ impl Filesystem for Kernel {
             | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
             | InitFlags::FUSE_POSIX_LOCKS
             | InitFlags::FUSE_FLOCK_LOCKS
+            // Without it the kernel asks for an attribute before each write.
+            | InitFlags::FUSE_HANDLE_KILLPRIV_V2
             | InitFlags::FUSE_EXPLICIT_INVAL_DATA;
         for flag in wanted.iter() {
             // An older kernel does without.
@@ -714,7 +716,7 @@ impl Filesystem for Kernel {
         handle: FileHandle,
         offset: u64,
         data: &[u8],
-        _: WriteFlags,
+        flags: WriteFlags,
         _: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyWrite,
@@ -726,11 +728,17 @@ impl Filesystem for Kernel {
             Ok(count) => reply.written(count),
             Err(errno) => reply.error(number(errno)),
         };
-        if let Some(answer) = self.posix.write_now(&write, offset, data) {
+        let strips = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
+        if !strips && let Some(answer) = self.posix.write_now(&write, offset, data) {
             return send(reply, answer);
         }
         let bytes = Bytes::copy_from_slice(data);
-        let ask = move |posix: Arc<Posix>| async move { posix.write(&write, offset, bytes).await };
+        let ask = move |posix: Arc<Posix>| async move {
+            if strips {
+                posix.strip(write.ino).await?;
+            }
+            posix.write(&write, offset, bytes).await
+        };
         self.answer("write", None, ask, reply, send);
     }
 

@@ -46,6 +46,34 @@ fn modes_times_and_attributes_are_kept() {
 }
 
 #[test]
+fn whoever_changes_a_program_does_not_keep_it_running_as_its_owner() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(mounted.cluster().dir(), open).unwrap();
+    let changes = [
+        "printf x >> f",
+        "printf x > f",
+        "truncate -s 3 f",
+        "dd if=f of=f count=1 conv=notrunc 2>&1",
+    ];
+    for change in changes {
+        let path = mounted.path("f");
+        std::fs::write(&path, "program").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o6777)).unwrap();
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", change]).current_dir(mounted.path(""));
+        assert!(
+            std::os::unix::process::CommandExt::uid(&mut shell, 65534).status().unwrap().success()
+        );
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o777, "{change}");
+    }
+    let path = mounted.path("f");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o6755)).unwrap();
+    std::os::unix::fs::chown(&path, Some(1), None).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o755);
+}
+
+#[test]
 fn a_mount_that_is_read_only_refuses_every_change() {
     let cluster = Cluster::start();
     std::fs::write(cluster.root_ufs().join("f"), "x").unwrap();

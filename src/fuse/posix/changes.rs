@@ -1,6 +1,6 @@
 //! Changes to the tree: attributes, names, directories.
 
-use super::{Entry, Posix, times};
+use super::{Entry, Kind, Posix, times};
 use crate::client::{CreateDirOptions, DeleteOptions, SetAttributes};
 use crate::core::model::FsPath;
 use crate::fuse::errno::Errno;
@@ -41,6 +41,10 @@ impl Posix {
         if let Some(size) = change.size {
             self.resize(ino, size, caller).await?;
         }
+        let owner = change.uid.is_some() || change.gid.is_some();
+        if change.mode.is_none() && (owner || change.size.is_some() && caller.uid != 0) {
+            self.strip(ino).await?;
+        }
         if let Some(write) = self.handles.writing(ino) {
             self.change_written(&write, change, caller).await?;
             return Ok(self.entry_of_write(&write));
@@ -51,6 +55,29 @@ impl Posix {
             self.inodes.touched(ino);
         }
         self.attributes(ino).await
+    }
+
+    /// Takes away what makes a program run as its owner, or its group: somebody changes the program, or
+    /// gives it away.
+    ///
+    /// # Errors
+    /// Whatever setting the mode fails with.
+    pub async fn strip(&self, ino: u64) -> Result<(), Errno> {
+        let known = self.attributes(ino).await?.attributes;
+        let mode = stripped(known.mode);
+        if known.kind != Kind::File || mode == known.mode {
+            return Ok(());
+        }
+        let change = Change { mode: Some(mode), ..Change::default() };
+        // Not the writer's doing, who need not be the owner.
+        let gid = nix::unistd::getegid().as_raw();
+        let caller = Caller { uid: nix::unistd::geteuid().as_raw(), gid, pid: 0 };
+        if let Some(write) = self.handles.writing(ino) {
+            return self.change_written(&write, change, caller).await;
+        }
+        self.set(&self.inodes.path(ino)?, &self.wanted(change), caller).await?;
+        self.inodes.touched(ino);
+        Ok(())
     }
 
     /// Gives `ino` another length. Where nobody else writes it, it is published so.
@@ -263,4 +290,10 @@ impl Posix {
         self.unlinked(open).await;
         Ok(())
     }
+}
+
+/// A mode without set-user-ID, and without set-group-ID where that means what it says.
+pub(super) fn stripped(mode: u32) -> u32 {
+    let group = if mode & 0o010 != 0 { 0o2000 } else { 0 };
+    mode & !(0o4000 | group)
 }

@@ -7,6 +7,7 @@
 //!
 //! All handles on a file share one [`Write`], so they see the same bytes whoever wrote them.
 
+use super::changes::stripped;
 use super::{Entry, Posix, attributes, times};
 use crate::client::{CreateOptions, FileSystem, OpenOptions, Reader, Writer};
 use crate::core::model::{FileId, FsPath, Status};
@@ -106,7 +107,13 @@ impl Posix {
         caller: Caller,
     ) -> Result<(u64, bool), Errno> {
         let write = self.enter_write(ino, caller.uid).await?;
-        match self.prepare(&write, how).await {
+        let prepared = async {
+            if how.truncate && caller.uid != 0 {
+                self.strip(ino).await?;
+            }
+            self.prepare(&write, how).await
+        };
+        match prepared.await {
             Ok(stream) => {
                 let handle = WriteHandle { write, opener: caller.pid, writable: true };
                 Ok((self.handles.insert_write(handle), stream))
@@ -380,7 +387,13 @@ impl Posix {
 
     /// The staged file of `ino`, if all its bytes are here: the kernel is going to write it by itself.
     pub fn lend_staged(&self, ino: u64) -> Option<Arc<std::fs::File>> {
-        let staged = self.handles.writing(ino)?.staged().filter(|staged| staged.is_whole())?;
+        let write = self.handles.writing(ino)?;
+        // Writing strips such a mode, which we would not see.
+        let mode = write.known.lock().status.mode;
+        if stripped(mode) != mode {
+            return None;
+        }
+        let staged = write.staged().filter(|staged| staged.is_whole())?;
         let lent = staged.lend()?;
         self.lent.lock().insert(ino);
         Some(lent)

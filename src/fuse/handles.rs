@@ -87,6 +87,8 @@ pub struct Write {
     pub unlinked: AtomicBool,
     /// Whether no version of it was published yet.
     new: AtomicBool,
+    /// Whether others have changed it, so that what is staged is for people to decide on.
+    given_up: AtomicBool,
     open: Mutex<Open>,
 }
 
@@ -97,6 +99,16 @@ struct Open {
     all: u32,
     /// Of these, those that write.
     writers: u32,
+    /// Of these, those that their process has closed: the kernel says later that they are gone.
+    closed: u32,
+}
+
+impl Open {
+    fn leave(&mut self, writable: bool) -> bool {
+        self.all -= 1;
+        self.writers -= u32::from(writable);
+        writable && self.writers == 0
+    }
 }
 
 /// How a file is written.
@@ -131,6 +143,7 @@ impl Write {
             staged: RwLock::default(),
             unlinked: AtomicBool::new(false),
             new: AtomicBool::new(false),
+            given_up: AtomicBool::new(false),
             open: Mutex::default(),
         }
     }
@@ -149,6 +162,17 @@ impl Write {
     /// A version of it is published.
     pub fn published(&self) {
         self.new.store(false, Ordering::Release);
+        self.given_up.store(false, Ordering::Release);
+    }
+
+    /// It is not tried again to publish it.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Release);
+    }
+
+    /// Whether that is so.
+    pub fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Acquire)
     }
 
     /// Its bytes, if they are staged.
@@ -178,6 +202,21 @@ impl Write {
         self.unlinked.load(Ordering::Acquire)
     }
 
+    /// The process that opened `handle` closes a descriptor of it. Says whether no other handle writes.
+    pub fn closes(&self, handle: &WriteHandle) -> bool {
+        let mut open = self.open.lock();
+        open.closed += u32::from(!handle.closed.swap(true, Ordering::AcqRel));
+        open.closed >= open.writers
+    }
+
+    /// Something is written through `handle`: it was another descriptor of it that was closed.
+    pub fn writes(&self, handle: &WriteHandle) {
+        if handle.closed.load(Ordering::Acquire) {
+            let mut open = self.open.lock();
+            open.closed -= u32::from(handle.closed.swap(false, Ordering::AcqRel));
+        }
+    }
+
     /// How many handles write it.
     pub fn writers(&self) -> u32 {
         self.open.lock().writers
@@ -199,6 +238,15 @@ pub struct WriteHandle {
     pub opener: u32,
     /// Whether it writes.
     pub writable: bool,
+    /// Whether that process has closed a descriptor of it and nothing was written through it since.
+    closed: Arc<AtomicBool>,
+}
+
+impl WriteHandle {
+    /// One that the process `opener` has.
+    pub fn new(write: Arc<Write>, opener: u32, writable: bool) -> Self {
+        WriteHandle { write, opener, writable, closed: Arc::default() }
+    }
 }
 
 /// All open files of one mount.
@@ -284,10 +332,14 @@ impl Handles {
 
     /// One handle on the file is closed. Says whether it was the last that writes.
     pub fn leave(&self, write: &Write, writable: bool) -> bool {
-        let mut open = write.open.lock();
-        open.all -= 1;
-        open.writers -= u32::from(writable);
-        writable && open.writers == 0
+        write.open.lock().leave(writable)
+    }
+
+    /// The same of a handle that a program had.
+    pub fn leave_with(&self, handle: &WriteHandle) -> bool {
+        let mut open = handle.write.open.lock();
+        open.closed -= u32::from(handle.closed.swap(false, Ordering::AcqRel));
+        open.leave(handle.writable)
     }
 
     /// The file counts as not being changed any more if nobody has it open and `clean` says that

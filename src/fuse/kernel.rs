@@ -6,7 +6,7 @@
 
 use super::backing::Backings;
 use super::errno::Errno;
-use super::handles::{Handle, PASSTHROUGH, WriteHandle};
+use super::handles::{Handle, PASSTHROUGH};
 use super::inodes::Listing;
 use super::posix::locks::{Range, Wanted};
 use super::posix::{Attributes, Caller, Change, Created, Entry, How, Kind, Opened, Posix};
@@ -721,9 +721,11 @@ impl Filesystem for Kernel {
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
-        let Ok(Handle::Write(WriteHandle { write, .. })) = self.posix.handle(handle.0) else {
+        let Ok(Handle::Write(handle)) = self.posix.handle(handle.0) else {
             return reply.error(number(Errno::BAD_HANDLE));
         };
+        handle.write.writes(&handle);
+        let write = handle.write;
         let send = |reply: ReplyWrite, answer: Answer<u32>| match answer {
             Ok(count) => reply.written(count),
             Err(errno) => reply.error(number(errno)),

@@ -237,7 +237,14 @@ impl Posix {
         let Some(write) = ino.and_then(|ino| self.handles.writing(ino)) else { return Ok(None) };
         let at_rest = matches!(*write.state.lock().await, Writing::Published);
         if write.staged().is_some() || !at_rest {
-            self.staged(&write).await?.fetch().await?;
+            let fetched = match self.staged(&write).await {
+                Ok(staged) => staged.fetch().await,
+                Err(errno) => Err(errno),
+            };
+            if let Err(errno) = fetched {
+                let path = self.place_of(&write);
+                tracing::warn!(?errno, %path, "deleted while open: whoever has it open loses bytes");
+            }
         }
         Ok(Some(write))
     }
@@ -247,7 +254,12 @@ impl Posix {
         let Some(write) = write else { return };
         write.unlinked.store(true, Ordering::Release);
         let mut state = write.state.lock().await;
-        let before = std::mem::replace(&mut *state, Writing::Staged(None));
+        let next = match &*state {
+            // There was no room to take back what was written.
+            Writing::Stream(_) | Writing::Failed(_) => Writing::Failed(Errno::IO),
+            _ => Writing::Staged(None),
+        };
+        let before = std::mem::replace(&mut *state, next);
         drop(state);
         if let Writing::Staged(Some(first)) = before {
             first.cancel().await;

@@ -2,25 +2,29 @@
 //!
 //! The bytes go to the workers and the under store as those of a version that nobody sees; completing it
 //! puts it in the place of the old one. Whoever reads sees the old version whole or the new one. What
-//! cannot be published stays staged, with a record, and is tried again for as long as the mount lives;
-//! the next mount goes on with it.
+//! cannot be published stays staged, with a record, and is tried again for as long as the mount lives and
+//! nobody else changes the file; the next mount goes on with it.
 
 use super::Posix;
 use super::recover::{pour, pour_next};
-use crate::client::Writer;
-use crate::core::error::{Error, ErrorKind, Result, unavailable};
+use crate::client::{Expected, Writer};
+use crate::core::error::{Error, ErrorKind, Result};
+use crate::core::model::Status;
 use crate::core::runtime::Group;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Write, Writing};
 use crate::fuse::staging::{Record, Staged};
+use futures::stream::{self, StreamExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often what could not be published is tried again.
 const RETRY: Duration = Duration::from_secs(10);
-/// How long publishing may take when the process ends; then the next mount does it.
+/// How long publishing all there is may take when the process ends; then the next mount does it.
 const LAST_TRY: Duration = Duration::from_secs(10);
+/// Files that are saved or published at a time then.
+const AT_A_TIME: usize = 16;
 
 impl Posix {
     /// Makes what was changed what everyone sees.
@@ -28,6 +32,11 @@ impl Posix {
     /// # Errors
     /// Whatever that fails with. What was staged stays so.
     pub(super) async fn publish(&self, write: &Arc<Write>) -> Result<(), Errno> {
+        self.publish_over(write, None).await
+    }
+
+    /// The same if `expected` is what is at its path.
+    async fn publish_over(&self, write: &Arc<Write>, expected: Expected) -> Result<(), Errno> {
         let mut state = write.state.lock().await;
         match std::mem::replace(&mut *state, Writing::Published) {
             Writing::Published => Ok(()),
@@ -46,10 +55,14 @@ impl Posix {
                 *state = Writing::Staged(None);
                 let Some(staged) = write.staged() else { return Ok(()) };
                 if write.is_unlinked() || first.is_none() && !staged.is_dirty() {
+                    staged.forget();
                     return Ok(());
                 }
-                let published = self.publish_staged(write, &staged, first).await;
+                let new = first.is_some();
+                let published = self.publish_staged(write, &staged, first, expected).await;
                 if let Err(error) = &published {
+                    // Also one without any bytes is to be tried again.
+                    staged.set_modified(staged.modified_ms(), new);
                     self.keep(write, &staged, error).await;
                 }
                 Ok(published?)
@@ -87,9 +100,10 @@ impl Posix {
         write: &Arc<Write>,
         staged: &Arc<Staged>,
         first: Option<Box<Writer>>,
+        expected: Expected,
     ) -> Result<()> {
         let _alone = staged.alone().await;
-        let changes = staged.changes();
+        let changes = staged.settle().await?;
         let path = self.place_of(write);
         let made = match first {
             Some(writer) if writer.status().is_some_and(|status| status.path == path) => {
@@ -104,7 +118,7 @@ impl Posix {
         };
         let (id, known) = match made {
             Some(made) => made,
-            None => pour_next(&self.files_of(write.uid), &path, staged, None).await?,
+            None => pour_next(&self.files_of(write.uid), &path, staged, expected).await?,
         };
         self.now_is(write, id, known);
         // What is not here is in the new version too, and with the old one it goes.
@@ -121,8 +135,8 @@ impl Posix {
         let mut record = self.record_of(write);
         record.failure = Some(error.to_string());
         let path = &record.path;
-        tracing::warn!(%error, path, "not published: it stays staged and will be tried again");
-        if let Err(errno) = staged.save(record).await {
+        tracing::warn!(%error, path, "not published: it stays staged");
+        if let Err(errno) = staged.save_at_once(record).await {
             tracing::error!(?errno, "a staged file is not safe either");
         }
     }
@@ -147,35 +161,49 @@ impl Posix {
         if self.publish_on_fsync {
             return self.publish(write).await;
         }
-        let new = matches!(*write.state.lock().await, Writing::Staged(Some(_)));
-        // What the kernel writes by itself may not show yet.
-        if !new && !staged.is_dirty() && !staged.is_lent() {
-            return Ok(());
-        }
-        staged.save(self.record_of(write)).await
+        staged.save(|| self.record_of(write)).await
     }
 
     /// This process ends: what is open is published, or left for the next mount.
     pub async fn abandon_writes(&self) {
-        for write in self.handles.all_writing() {
-            let stream = match &mut *write.state.lock().await {
-                state @ Writing::Stream(_) => {
-                    Some(std::mem::replace(state, Writing::Failed(Errno::IO)))
-                }
-                _ => None,
-            };
-            if let Some(Writing::Stream(writer)) = stream {
-                let path = self.place_of(&write);
-                tracing::warn!(%path, "not complete: its writer goes on");
-                writer.cancel().await;
-                continue;
-            }
-            let published = tokio::time::timeout(LAST_TRY, self.publish(&write)).await;
-            if let (Err(_), Some(staged)) = (published, write.staged()) {
-                let late = unavailable("the mount ended before it was published");
-                self.keep(&write, &staged, &late).await;
-            }
+        let all = self.handles.all_writing();
+        // Whoever ends us may not wait for the rest.
+        let saved = stream::iter(&all).for_each_concurrent(AT_A_TIME, |write| self.save_last(write));
+        saved.await;
+        let ended = stream::iter(&all).for_each_concurrent(AT_A_TIME, |write| self.abandon(write));
+        if tokio::time::timeout(LAST_TRY, ended).await.is_err() {
+            tracing::warn!("what could not be published before the mount ended stays staged");
         }
+    }
+
+    async fn save_last(&self, write: &Arc<Write>) {
+        let Some(staged) = write.staged().filter(|_| !write.is_unlinked()) else { return };
+        if !write.is_new() && !staged.is_dirty() {
+            return;
+        }
+        let mut record = self.record_of(write);
+        record.failure = Some("the mount ended before it was published".into());
+        let path = record.path.clone();
+        // Publishing may be under way, and take longer than we have.
+        if let Err(errno) = staged.save_at_once(record).await {
+            tracing::error!(?errno, path, "what is staged is not safe");
+        }
+    }
+
+    async fn abandon(&self, write: &Arc<Write>) {
+        let stream = match &mut *write.state.lock().await {
+            state @ Writing::Stream(_) => {
+                Some(std::mem::replace(state, Writing::Failed(Errno::IO)))
+            }
+            _ => None,
+        };
+        if let Some(Writing::Stream(writer)) = stream {
+            let path = self.place_of(write);
+            tracing::warn!(%path, "not complete: its writer goes on");
+            return writer.cancel().await;
+        }
+        // It was logged, and stays staged.
+        self.publish(write).await.ok();
     }
 
     /// Tries what could not be published again, now and then.
@@ -186,13 +214,46 @@ impl Posix {
                 tokio::time::sleep(RETRY).await;
                 for write in posix.handles.all_writing() {
                     if write.writers() == 0
-                        && write.staged().is_some_and(|staged| staged.is_saved())
+                        && let Some(staged) = write.staged().filter(|staged| staged.is_saved())
                     {
-                        posix.publish(&write).await.ok();
+                        posix.retry(&write, &staged).await;
                         posix.end(&write);
                     }
                 }
             }
         });
     }
+
+    /// Tries once more, unless others have changed the file since: what they made is newer.
+    async fn retry(&self, write: &Arc<Write>, staged: &Arc<Staged>) {
+        if write.is_given_up() {
+            return;
+        }
+        let path = self.place_of(write);
+        let id = write.known.lock().status.id;
+        let expected = match self.files.status(&path).await {
+            Ok(now) if now.id == id => Some(id),
+            Ok(now) if is_published(&now, staged) => {
+                // Only the answer was lost.
+                self.now_is(write, now.id, (now.length, now.modified_ms));
+                let base = self.base_of(write).await.ok();
+                return staged.published(staged.changes(), base);
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && write.is_new() => None,
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return tracing::debug!(%error, %path, "publishing what is staged");
+            }
+            _ => {
+                let changed = "others changed or deleted the file since: unmount, then see goosefs fuse staged";
+                self.keep(write, staged, &Error::new(ErrorKind::Changed, changed)).await;
+                return write.give_up();
+            }
+        };
+        self.publish_over(write, Some(expected)).await.ok();
+    }
+}
+
+/// Whether what is staged is what is there.
+fn is_published(now: &Status, staged: &Staged) -> bool {
+    now.completed && (now.length, now.modified_ms) == (staged.length(), staged.modified_ms())
 }

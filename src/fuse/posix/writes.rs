@@ -92,7 +92,7 @@ impl Posix {
         *write.staged.write() = staged.map(Arc::new);
         let write = self.handles.begin(write, true);
         let entry = self.entry_of_write(&write);
-        let handle = WriteHandle { write, opener: caller.pid, writable: true };
+        let handle = WriteHandle::new(write, process_of(caller.pid), true);
         Ok(Created { entry, handle: self.handles.insert_write(handle), stream })
     }
 
@@ -115,7 +115,7 @@ impl Posix {
         };
         match prepared.await {
             Ok(stream) => {
-                let handle = WriteHandle { write, opener: caller.pid, writable: true };
+                let handle = WriteHandle::new(write, process_of(caller.pid), true);
                 Ok((self.handles.insert_write(handle), stream))
             }
             Err(errno) => {
@@ -155,7 +155,7 @@ impl Posix {
         let staged = self.staged_for_read(&write).await;
         match staged {
             Ok(Some(_)) => {
-                let handle = WriteHandle { write, opener: caller.pid, writable: false };
+                let handle = WriteHandle::new(write, caller.pid, false);
                 Ok(Some((self.handles.insert_write(handle), false)))
             }
             other => {
@@ -216,18 +216,29 @@ impl Posix {
             return Ok(staged);
         }
         let home = self.home()?;
-        let staged = match std::mem::replace(state, Writing::Failed(Errno::IO)) {
+        let room = match state {
             Writing::Stream(writer) => {
+                if !writer.gives_back() {
+                    return Err(Errno::BUSY);
+                }
+                // Without room for it, it goes on as it is.
                 let staged = Arc::new(Staged::new(home, None, write.modified_ms())?);
+                staged.make_room(writer.len()).await?;
+                Some(staged)
+            }
+            _ => None,
+        };
+        let staged = match (std::mem::replace(state, Writing::Failed(Errno::IO)), room) {
+            (Writing::Stream(writer), Some(staged)) => {
                 take_back(*writer, &staged).await?;
                 staged.set_modified(write.modified_ms(), true);
                 staged
             }
-            Writing::Failed(errno) if !emptied => {
+            (Writing::Failed(errno), _) if !emptied => {
                 *state = Writing::Failed(errno);
                 return Err(errno);
             }
-            before => {
+            (before, _) => {
                 let base = match emptied {
                     true => None,
                     false => match self.base_of(write).await {
@@ -289,8 +300,7 @@ impl Posix {
         offset: u64,
         bytes: &[u8],
     ) -> Option<Result<u32, Errno>> {
-        let written = write.staged()?.write_now(offset, bytes)?;
-        Some(written.map(|()| bytes.len() as u32))
+        write.staged()?.write_now(offset, bytes)
     }
 
     /// Writes.
@@ -300,7 +310,7 @@ impl Posix {
     pub async fn write(&self, write: &Arc<Write>, offset: u64, bytes: Bytes) -> Result<u32, Errno> {
         let count = bytes.len() as u32;
         if let Some(staged) = write.staged() {
-            return staged.write(offset, bytes).await.map(|()| count);
+            return staged.write(offset, bytes).await;
         }
         // One operation at a time: a writer takes its bytes in order.
         let mut state = write.state.lock().await;
@@ -314,7 +324,7 @@ impl Posix {
         }
         let staged = self.stage(write, &mut state, false).await?;
         drop(state);
-        staged.write(offset, bytes).await.map(|()| count)
+        staged.write(offset, bytes).await
     }
 
     /// The staged bytes of a file that is open.
@@ -336,7 +346,7 @@ impl Posix {
     /// Whatever publishing it fails with.
     pub async fn closed_by(&self, handle: &WriteHandle, pid: u32) -> Result<(), Errno> {
         let write = &handle.write;
-        if !handle.writable || write.writers() > 1 || !is_of(handle.opener, pid) {
+        if !handle.writable || !is_of(handle.opener, pid) || !write.closes(handle) {
             return Ok(());
         }
         // A shell opens an empty file, duplicates the descriptor and closes the first.
@@ -347,8 +357,11 @@ impl Posix {
     /// Closes a handle for good.
     pub async fn release(&self, handle: u64) {
         if let Some(Handle::Write(handle)) = self.handles.remove(handle) {
-            // The kernel has no use for an error here; it was logged.
-            self.leave(&handle.write, handle.writable).await.ok();
+            if self.handles.leave_with(&handle) {
+                // The kernel has no use for an error here; it was logged.
+                self.publish(&handle.write).await.ok();
+            }
+            self.end(&handle.write);
         }
     }
 
@@ -368,7 +381,7 @@ impl Posix {
             let state = write.state.try_lock();
             let settled = state.is_ok_and(|state| !matches!(*state, Writing::Stream(_)));
             let kept = write.staged().is_some_and(|staged| staged.is_dirty());
-            settled && (!kept || write.is_unlinked())
+            settled && (!kept || write.is_unlinked() || write.is_given_up())
         };
         self.handles.end(write, clean);
     }
@@ -489,7 +502,7 @@ async fn take_back(writer: Writer, staged: &Arc<Staged>) -> Result<(), Errno> {
         let mut at = 0;
         while let Some(piece) = pieces.recv().await {
             let length = piece.len() as u64;
-            staged.write(at, piece).await?;
+            staged.fill(at, piece).await?;
             at += length;
         }
         Ok(())
@@ -498,9 +511,16 @@ async fn take_back(writer: Writer, staged: &Arc<Staged>) -> Result<(), Errno> {
     written.and(taken.map_err(Errno::from))
 }
 
-/// Whether `opener`, which may be a thread, is of the process that `pid` is a thread of.
-fn is_of(opener: u32, pid: u32) -> bool {
-    opener == pid || Path::new(&format!("/proc/{pid}/task/{opener}")).exists()
+/// The process that `thread` is one of. Asked while the thread waits for us: later it may have ended.
+fn process_of(thread: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default();
+    let process = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
+    process.and_then(|number| number.trim().parse().ok()).unwrap_or(thread)
+}
+
+/// Whether `thread` is one of `process`.
+fn is_of(process: u32, thread: u32) -> bool {
+    process == thread || Path::new(&format!("/proc/{process}/task/{thread}")).exists()
 }
 
 async fn new_file(

@@ -45,6 +45,7 @@ pub struct Home {
     last: AtomicU64,
     cluster: String,
     lock: Flock<File>,
+    dates_stores: bool,
 }
 
 impl Home {
@@ -66,7 +67,8 @@ impl Home {
         let lock = lock(&dir).with_context(cure)?;
         let lock = lock.ok_or_else(|| failed_precondition("a new directory is locked already"))?;
         let (used, last, cluster) = (AtomicU64::new(0), AtomicU64::new(0), cluster.to_string());
-        Ok(Arc::new(Home { dir, limit, used, last, cluster, lock }))
+        let dates_stores = dates_stores(&dir);
+        Ok(Arc::new(Home { dir, limit, used, last, cluster, lock, dates_stores }))
     }
 
     /// Takes over the directory of a process that has gone; none while it lives.
@@ -77,7 +79,8 @@ impl Home {
         let Some(lock) = lock(dir)? else { return Ok(None) };
         let (dir, cluster) = (dir.to_path_buf(), cluster.to_string());
         let (used, last) = (AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Some(Arc::new(Home { dir, limit, used, last, cluster, lock })))
+        let dates_stores = dates_stores(&dir);
+        Ok(Some(Arc::new(Home { dir, limit, used, last, cluster, lock, dates_stores })))
     }
 
     /// The cluster whose files are staged.
@@ -104,12 +107,18 @@ impl Home {
 
     /// Takes room for that many bytes.
     fn take(&self, bytes: u64) -> std::result::Result<(), Errno> {
-        let used = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if bytes > 0 && used + bytes > self.limit {
-            self.give_back(bytes);
-            return Err(Errno(libc::ENOSPC));
+        if bytes == 0 {
+            return Ok(());
         }
-        Ok(())
+        let taken = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|&after| after <= self.limit)
+        });
+        taken.map(drop).map_err(|_| Errno(libc::ENOSPC))
+    }
+
+    /// Whether its file system dates a file when a program stores into it through a mapping.
+    fn dates_stores(&self) -> bool {
+        self.dates_stores
     }
 
     /// Whether most of the room is taken.
@@ -242,6 +251,13 @@ pub fn clear(home: &Home) {
             std::fs::remove_file(&path).ok();
         }
     }
+}
+
+/// Whether the file system there is on a disk: one in memory takes stores through a mapping and says so
+/// nowhere.
+fn dates_stores(dir: &Path) -> bool {
+    use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+    statfs(dir).is_ok_and(|found| found.filesystem_type() != TMPFS_MAGIC)
 }
 
 /// What a local disk says, as the kernel says it.

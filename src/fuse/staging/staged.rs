@@ -186,10 +186,10 @@ impl Staged {
         self.state.lock().base.is_none()
     }
 
-    /// The local file, which the kernel is going to write by itself; none once there is little room: what
-    /// it writes is counted later.
+    /// The local file, which the kernel is going to write by itself; none once there is little room, for
+    /// what it writes is counted later, and none where it would not show that it wrote.
     pub fn lend(&self) -> Option<Arc<File>> {
-        if self.home.is_tight() {
+        if self.home.is_tight() || !self.home.dates_stores() {
             return None;
         }
         let mut state = self.state.lock();
@@ -235,37 +235,69 @@ impl Staged {
     }
 
     /// Writes on the spot; none while something else has to be waited for.
-    pub fn write_now(&self, offset: u64, bytes: &[u8]) -> Option<Result<(), Errno>> {
+    pub fn write_now(&self, offset: u64, bytes: &[u8]) -> Option<Result<u32, Errno>> {
         let _shared = self.gate.try_read().ok()?;
         Some(self.write_at(offset, bytes))
     }
 
-    /// Writes.
+    /// Writes. Answers how many bytes: fewer where the disk took no more.
     ///
     /// # Errors
     /// `ENOSPC`; `EFBIG`.
-    pub async fn write(self: &Arc<Self>, offset: u64, bytes: Bytes) -> Result<(), Errno> {
+    pub async fn write(self: &Arc<Self>, offset: u64, bytes: Bytes) -> Result<u32, Errno> {
         let _shared = self.gate.read().await;
         let staged = self.clone();
         local(move || staged.write_at(offset, &bytes)).await
     }
 
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+    /// What was written before an error stays: others may have written behind it meanwhile, so that it
+    /// cannot be cut off.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<u32, Errno> {
         let end = offset.checked_add(bytes.len() as u64).filter(|&end| end <= i64::MAX as u64);
         let end = end.ok_or(Errno(libc::EFBIG))?;
         self.take(offset..end)?;
-        let before = self.length();
-        if let Err(error) = self.data.write_all_at(bytes, offset) {
-            // What came of it beyond the end is not part of the file.
-            self.data.set_len(before).ok();
-            return Err(errno_of(error));
+        let (written, failed) = write_here(&self.data, bytes, offset);
+        if failed.is_some() {
+            self.count();
+        }
+        match failed {
+            Some(errno) if written == 0 => return Err(errno),
+            _ => {}
         }
         let mut state = self.state.lock();
         if state.base.is_some() {
-            state.present.insert(offset..end);
+            state.present.insert(offset..offset + written as u64);
         }
         state.touch();
+        Ok(written as u32)
+    }
+
+    /// Takes room for a file that is to be `length` bytes long, on the disk too.
+    ///
+    /// # Errors
+    /// `ENOSPC`.
+    pub async fn make_room(self: &Arc<Self>, length: u64) -> Result<(), Errno> {
+        let staged = self.clone();
+        if length == 0 {
+            return Ok(());
+        }
+        match local(move || staged.reserve(&(0..length), true)).await {
+            // Not every file system keeps room, and the disk may be large enough all the same.
+            Err(Errno::UNSUPPORTED) | Ok(()) => {}
+            Err(errno) => return Err(errno),
+        }
+        self.home.take(length.saturating_sub(self.counted.load(Ordering::Relaxed)))?;
+        self.counted.fetch_max(length, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Puts bytes in for which room was made.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn fill(self: &Arc<Self>, offset: u64, bytes: Bytes) -> Result<(), Errno> {
+        let data = self.data.clone();
+        local(move || data.write_all_at(&bytes, offset).map_err(errno_of)).await
     }
 
     /// Takes room for what a write of `range` adds.
@@ -397,6 +429,20 @@ fn read_here(data: &File, buffer: &mut [u8], offset: u64) -> Result<(), Errno> {
     }
     buffer[at..].fill(0);
     Ok(())
+}
+
+/// Writes what can be written: how much that was, and why no more.
+fn write_here(data: &File, bytes: &[u8], offset: u64) -> (usize, Option<Errno>) {
+    let mut at = 0;
+    while at < bytes.len() {
+        match data.write_at(&bytes[at..], offset + at as u64) {
+            Ok(0) => return (at, Some(Errno::IO)),
+            Ok(count) => at += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return (at, Some(errno_of(error))),
+        }
+    }
+    (at, None)
 }
 
 /// Runs `work` where it may wait for the disk.

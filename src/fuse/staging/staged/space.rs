@@ -62,7 +62,7 @@ impl Staged {
         .await
     }
 
-    fn reserve(&self, range: &Range<u64>, keep: bool) -> Result<(), Errno> {
+    pub(super) fn reserve(&self, range: &Range<u64>, keep: bool) -> Result<(), Errno> {
         let keep = if keep { FallocateFlags::FALLOC_FL_KEEP_SIZE } else { FallocateFlags::empty() };
         let length = range.end - range.start;
         self.home.take(length)?;

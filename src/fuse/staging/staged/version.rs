@@ -48,11 +48,25 @@ impl Staged {
     ///
     /// # Errors
     /// What the disk says.
-    pub async fn save(self: &Arc<Self>, mut record: Record) -> Result<(), Errno> {
+    pub async fn save(self: &Arc<Self>, record: impl FnOnce() -> Record) -> Result<(), Errno> {
         let pieces = self.state.lock().present.count();
         if pieces > MOST_PIECES {
             self.fetch().await?;
         }
+        let _shared = self.gate.read().await;
+        let record = record();
+        // It may have been published until now.
+        match record.new || self.is_dirty() {
+            true => self.save_at_once(record).await,
+            false => Ok(()),
+        }
+    }
+
+    /// The same, also in the midst of publishing.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn save_at_once(self: &Arc<Self>, mut record: Record) -> Result<(), Errno> {
         {
             // Before the bytes are made durable: it must not tell of any that are not.
             let state = self.look();
@@ -87,6 +101,22 @@ impl Staged {
     /// Holds off every change.
     pub async fn alone(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
         self.gate.write().await
+    }
+
+    /// [`Staged::changes`], with those that the kernel makes from now on sure to show. A page that a program
+    /// has mapped and stored into takes more stores unseen until it is written to the disk. The gate is to
+    /// be held alone.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub async fn settle(&self) -> Result<u64> {
+        let changes = self.changes();
+        if self.is_lent() {
+            // After it was dated back: what is stored before is poured, what is stored later dates it.
+            let data = self.data.clone();
+            blocking(move || Ok(data.sync_data()?)).await?;
+        }
+        Ok(changes)
     }
 
     /// How many changes there were: what is published when all of its bytes are poured now.

@@ -1,0 +1,158 @@
+//! What was acknowledged, and what a close promises, in the corners of staged files.
+
+use super::{Mounted, mount, pattern};
+use crate::cluster::{Cluster, eventually};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+fn update(path: &Path) -> File {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
+}
+
+fn elsewhere(mounted: &Mounted, path: &str) -> Vec<u8> {
+    mounted.cluster().run(&["fs", "cat", path]).stdout
+}
+
+/// What lies underneath at this moment.
+fn below(mounted: &Mounted, name: &str) -> Vec<u8> {
+    std::fs::read(mounted.cluster().root_ufs().join(name)).unwrap_or_default()
+}
+
+fn staged(mounted: &Mounted) -> String {
+    mounted.cluster().ok(&["fuse", "staged", "ls", "-o", "json"])
+}
+
+#[test]
+fn stores_through_a_mapping_are_published_also_after_a_publish() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    let file = update(&mounted.path("f"));
+    file.write_all_at(&[b'-'; 4096], 0).unwrap();
+    let length = std::num::NonZeroUsize::new(4096).unwrap();
+    use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: a new mapping, of a length that the file has.
+    let mapped = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) }.unwrap();
+    let store = |text: &[u8]| {
+        // SAFETY: within the mapping, which nobody else uses.
+        unsafe { mapped.cast::<u8>().as_ptr().copy_from(text.as_ptr(), text.len()) }
+    };
+    store(b"first");
+    // Closing any descriptor of a file publishes it.
+    drop(file.try_clone().unwrap());
+    assert!(elsewhere(&mounted, "/f").starts_with(b"first-"));
+    store(b"second");
+    // SAFETY: it is not used any more.
+    unsafe { munmap(mapped, 4096) }.unwrap();
+    drop(file);
+    assert!(elsewhere(&mounted, "/f").starts_with(b"second-"));
+}
+
+#[test]
+fn what_others_wrote_after_a_failed_close_is_not_overwritten_by_another_try() {
+    let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
+    let other = mounted.again();
+    std::fs::write(mounted.path("old"), "original").unwrap();
+    let (old, new) = (update(&mounted.path("old")), update(&mounted.path("new")));
+    old.write_all_at(b"too late", 0).unwrap();
+    new.write_all_at(b"first try", 0).unwrap();
+    mounted.cluster_mut().workers[0].kill();
+    assert!(nix::unistd::close(old).is_err());
+    assert!(nix::unistd::close(new).is_err());
+    mounted.cluster_mut().workers[0].start();
+    // Whoever is told that closing failed begins anew; and somebody else works on the other.
+    let write = |path: &Path, text: &str| {
+        eventually("it is written", || std::fs::write(path, text).ok());
+    };
+    write(&other.path("old"), "newer");
+    write(&mounted.path("new"), "second try");
+    // Tried again before that, or given up.
+    eventually("nothing is tried again any more", || {
+        let left: serde_json::Value = serde_json::from_str(&staged(&mounted)).unwrap();
+        let left = left.as_array().unwrap();
+        left.iter().all(|left| left.to_string().contains("others changed")).then_some(())
+    });
+    assert_eq!(elsewhere(&mounted, "/old"), b"newer");
+    assert_eq!(elsewhere(&mounted, "/new"), b"second try");
+}
+
+#[test]
+fn syncing_what_is_published_leaves_nothing_behind() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    std::fs::write(mounted.path("clean"), "published").unwrap();
+    let file = update(&mounted.path("clean"));
+    file.sync_all().unwrap();
+    assert!(staged(&mounted).contains("[]"), "nothing of it is staged");
+    drop(file);
+    let file = update(&mounted.path("new"));
+    file.write_all_at(b"hello", 0).unwrap();
+    file.sync_all().unwrap();
+    assert!(staged(&mounted).contains("/new"));
+    std::fs::rename(mounted.path("new"), mounted.path("final")).unwrap();
+    file.sync_all().unwrap();
+    drop(file);
+    eventually("nothing is staged", || staged(&mounted).contains("[]").then_some(()));
+    assert_eq!(elsewhere(&mounted, "/final"), b"hello");
+}
+
+#[test]
+fn close_returns_when_the_file_is_published_whoever_of_the_process_opened_it() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    let bytes = pattern(300_000, 1);
+    for n in 0..10 {
+        let name = format!("two{n}");
+        let (one, two) = (update(&mounted.path(&name)), update(&mounted.path(&name)));
+        one.write_all_at(&bytes, 0).unwrap();
+        drop(one);
+        drop(two);
+        assert!(below(&mounted, &name) == bytes, "{name} was closed twice");
+        let name = format!("thread{n}");
+        let path = mounted.path(&name);
+        let file = std::thread::spawn(move || File::create(path).unwrap()).join().unwrap();
+        file.write_all_at(&bytes, 0).unwrap();
+        drop(file);
+        assert!(below(&mounted, &name) == bytes, "{name} was opened by a thread that has ended");
+    }
+}
+
+#[test]
+fn a_reader_for_whom_there_is_no_room_leaves_the_writer_alone() {
+    let cluster = Cluster::setup().set("fuse.staging.size", "1MB").start();
+    let Some(mounted) = mount(cluster, "rw") else { return };
+    let bytes = pattern(5 << 20, 1);
+    let mut file = File::create(mounted.path("f")).unwrap();
+    file.write_all(&bytes).unwrap();
+    let refused = File::open(mounted.path("f")).unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::ENOSPC));
+    file.write_all(b"and on").unwrap();
+    drop(file);
+    assert!(elsewhere(&mounted, "/f") == [&bytes[..], b"and on"].concat());
+}
+
+#[test]
+fn a_mount_that_ends_saves_all_files_before_it_tries_to_publish_them() {
+    let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
+    let names: Vec<String> = (0..8).map(|n| format!("f{n}")).collect();
+    let files: Vec<File> = names.iter().map(|name| update(&mounted.path(name))).collect();
+    for (name, file) in names.iter().zip(&files) {
+        file.write_all_at(name.as_bytes(), 0).unwrap();
+    }
+    mounted.cluster_mut().workers[0].kill();
+    let server = nix::unistd::Pid::from_raw(mounted.server().id() as i32);
+    nix::sys::signal::kill(server, nix::sys::signal::Signal::SIGTERM).unwrap();
+    eventually("all are saved", || {
+        let said = staged(&mounted);
+        names.iter().all(|name| said.contains(&format!("/{name}\""))).then_some(())
+    });
+    mounted.kill_process();
+    drop(files);
+    mounted.cluster_mut().workers[0].start();
+    mounted.cluster().wait_for_workers();
+    mounted.serve_killed_again();
+    for name in &names {
+        eventually("the next mount publishes it", || {
+            (elsewhere(&mounted, &format!("/{name}")) == name.as_bytes()).then_some(())
+        });
+    }
+}

@@ -14,7 +14,7 @@ use super::transaction::{Node, Transaction};
 use crate::core::error::{
     Error, ErrorKind, Result as Outer, already_exists, invalid_argument, not_found,
 };
-use crate::core::model::{FileId, FsPath};
+use crate::core::model::{FileId, FsPath, PersistenceState, node};
 use crate::master::inode::{Extra, File, Inode, Kind, Place};
 use crate::master::journal::entry::{CreateFile, Outcome, Replace};
 use std::sync::Arc;
@@ -62,6 +62,10 @@ fn room_for_file(tx: &Transaction, path: &FsPath) -> Result<(Node, Option<Node>)
         Some(node) if node.inode.is_directory() => Err(is_directory(path).into()),
         Some(node) if node.inode.file().is_none() => {
             Err(already_exists(format!("{path} is a link")).into())
+        }
+        Some(node) if noted(&node.inode, node::ATTRIBUTE) => {
+            let text = format!("{path} is a pipe, a socket or a device: it has no bytes");
+            Err(already_exists(text).into())
         }
         _ => Ok((parent, old)),
     }
@@ -146,11 +150,16 @@ fn inherit(old: &Inode, new: &mut Inode) {
     new.extra = some_extra(extra);
 }
 
-/// What takes the place of something that the under store has, and is not there itself, has that older
-/// version below it.
+fn noted(inode: &Inode, attribute: &str) -> bool {
+    inode.extra.as_ref().is_some_and(|extra| extra.xattrs.contains_key(attribute))
+}
+
+/// What takes the place of something that the under store has, or is being given, and is not there itself,
+/// has that older version below it.
 pub(super) fn note_below(old: &Inode, new: &mut Inode) {
-    let noted = old.extra.as_ref().is_some_and(|extra| extra.xattrs.contains_key(BELOW));
-    if new.is_directory() || new.is_persisted() || !(old.is_persisted() || noted) {
+    let begun = old.persistence == PersistenceState::ToBePersisted;
+    let below = old.is_persisted() || begun || noted(old, BELOW);
+    if new.is_directory() || new.is_persisted() || !below {
         return;
     }
     let extra = new.extra.get_or_insert_default();

@@ -110,6 +110,10 @@ fn an_older_version_underneath_is_noted_until_the_file_is_persisted() {
     let new = begin(&state, "/d/f");
     replace(&state, "/d/f", new, PersistenceState::Persisted, None).unwrap();
     assert!(!noted("/d/f"));
+    file(&state, "/d/h", PersistenceState::ToBePersisted);
+    let new = begin(&state, "/d/h");
+    replace(&state, "/d/h", new, PersistenceState::NotPersisted, None).unwrap();
+    assert!(noted("/d/h"), "of what a worker may be writing too");
 }
 
 #[test]
@@ -129,4 +133,18 @@ fn renaming_over_takes_a_file_for_a_file_and_an_empty_directory_for_a_directory(
     rename_over(&state, "/d", "/e").unwrap();
     assert!(id(&state, "/e") == d && id(&state, "/e/b") == a);
     assert!(state.status(&path("/d")).is_err());
+}
+
+#[test]
+fn a_pipe_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = initialized(dir.path());
+    let not = PersistenceState::NotPersisted;
+    file(&state, "/d/f", not);
+    let new = begin(&state, "/d/p");
+    let xattrs = [(crate::core::model::node::ATTRIBUTE.to_string(), b"p".to_vec())].into();
+    let node = CreateNode { path: path("/d/p"), ownership: Default::default(), xattrs };
+    run(&state, 150, Change::CreateNode(node)).unwrap();
+    assert_eq!(run(&state, 160, create("/d/p")), Err(ErrorKind::AlreadyExists));
+    assert_eq!(replace(&state, "/d/p", new, not, None), Err(ErrorKind::AlreadyExists));
 }

@@ -296,6 +296,37 @@ fn the_tree_is_changed_and_listed() {
 }
 
 #[test]
+fn of_writers_at_the_same_time_one_has_the_tree_and_the_store() {
+    let cluster = cluster(1);
+    with_client(&cluster.config(), async |fs| {
+        let at = path("/f");
+        let options = CreateOptions {
+            write_type: Some(WriteType::CacheThrough),
+            next: true,
+            ..Default::default()
+        };
+        for round in 0..12 {
+            let mut writers = Vec::new();
+            for seed in [1, 2, 3] {
+                let mut writer = fs.create(&at, &options).await.unwrap();
+                writer.write(Bytes::from(vec![round * 3 + seed; 300_000])).await.unwrap();
+                writers.push(writer.finish());
+            }
+            let ends = futures::future::join_all(writers).await;
+            assert!(ends.iter().any(Result::is_ok), "{ends:?}");
+            let lost = ends.iter().filter_map(|end| end.as_ref().err());
+            for error in lost {
+                assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+            }
+            let status = fs.status(&at).await.unwrap();
+            let reader = fs.open_status(status, &OpenOptions::default()).unwrap();
+            let below = std::fs::read(cluster.root_ufs().join("f")).unwrap();
+            assert!(read_all(&reader).await == below, "round {round}");
+        }
+    });
+}
+
+#[test]
 fn a_master_that_is_down_is_named() {
     let port = crate::cluster::free_port();
     let config = Config::with(&[

@@ -91,6 +91,7 @@ impl FileSystem {
                 persistence_wait_time: options.persist_delay.map(|d| d.as_millis() as i64),
                 default_write_type: Some(wire_write(client.write_type)),
                 next: options.next.then_some(true),
+                replaces_id: options.replaces.map(|id| id.map_or(0, |id| id.0)),
             }),
         };
         let answer = self
@@ -175,7 +176,8 @@ impl Writer {
     }
 
     /// Of a next version: it takes its place only if that is still as `expected` says; else closing it
-    /// fails with `Changed`.
+    /// fails with `Changed`. One that goes through has replaced the object underneath by then, so it takes
+    /// its place in any case: `CreateOptions::replaces` is asked before anything is written.
     pub fn replacing(mut self, expected: Expected) -> Self {
         if let Some(open) = &mut self.open {
             open.expected = expected;
@@ -284,7 +286,7 @@ impl Open {
             failed: false,
             next: options.next,
             modified_ms: None,
-            expected: None,
+            expected: options.replaces,
         }
     }
 
@@ -466,6 +468,7 @@ impl Open {
             id: Some(-1),
             offset: Some(0),
             space_to_reserve: Some(i64::MAX),
+            tell_version: Some(true),
             create_ufs_file_options: Some(CreateUfsFileOptions {
                 ufs_path: Some(status.ufs_path.clone()),
                 owner: Some(status.owner.clone()),
@@ -547,6 +550,7 @@ impl Open {
                 force_persisted: self.through.then_some(true),
                 modified_ms: self.modified_ms,
                 replaces_id: self.expected.map(|id| id.map_or(0, |id| id.0)),
+                ufs_version: self.ufs.as_ref().and_then(Copies::version).map(String::from),
             }),
         };
         self.fs

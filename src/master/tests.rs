@@ -285,6 +285,57 @@ async fn a_file_that_is_not_below_is_not_completed_as_if_it_were() {
 }
 
 #[tokio::test]
+async fn of_two_who_write_one_object_the_one_whose_bytes_are_there_is_the_file() {
+    let mut master = Fixture::start().await;
+    let old = master.write_through("/f", "old").await;
+    let begin = |replaces| {
+        let options = CreateFilePOptions {
+            write_type: Some(WritePType::Through as i32),
+            next: Some(true),
+            replaces_id: replaces,
+            ..Default::default()
+        };
+        CreateFilePRequest { path: Some("/f".into()), options: Some(options) }
+    };
+    let mut client = master.client.clone();
+    let mut next = async |replaces| {
+        let created = client.create_file(begin(replaces)).await?;
+        Ok::<_, Status>(created.into_inner().file_info.unwrap())
+    };
+    let (one, other) = (next(old.file_id).await.unwrap(), next(old.file_id).await.unwrap());
+    let store = format!("file://{}", master.ufs("").display());
+    let store = crate::ufs::open(&store, &Default::default()).unwrap();
+    let mut written = Vec::new();
+    for text in ["one", "two"] {
+        // Beside one another, so that they are two files of the disk.
+        master.put("new", text);
+        std::fs::rename(master.ufs("new"), master.ufs("f")).unwrap();
+        written.push(store.status("f").await.unwrap().version);
+    }
+    let complete = |info: &FileInfo, version: &str| CompleteFilePRequest {
+        path: Some("/f".into()),
+        inode_id: info.file_id,
+        options: Some(CompleteFilePOptions {
+            ufs_length: Some(3),
+            ufs_version: Some(version.into()),
+            replaces_id: old.file_id,
+            ..Default::default()
+        }),
+    };
+    let mut client = master.client.clone();
+    let refused = client.complete_file(complete(&one, &written[0])).await;
+    assert_eq!(kind(refused), ErrorKind::Changed);
+    assert_eq!(master.status("/f").await.unwrap().file_id, old.file_id);
+    client.complete_file(complete(&other, &written[1])).await.unwrap();
+    let now = master.status("/f").await.unwrap();
+    assert_eq!((now.file_id, now.ufs_fingerprint()), (other.file_id, written[1].as_str()));
+    // Who comes too late is told before it writes anything; whose bytes are there has replaced them.
+    assert_eq!(kind(next(old.file_id).await), ErrorKind::Changed);
+    client.complete_file(complete(&one, &written[1])).await.unwrap();
+    assert_eq!(master.status("/f").await.unwrap().file_id, one.file_id);
+}
+
+#[tokio::test]
 async fn a_retry_is_answered_and_not_repeated_also_after_a_restart() {
     let mut master = Fixture::start().await;
     let operation = FsOpPId { most_significant_bits: Some(1), least_significant_bits: Some(-2) };
@@ -615,5 +666,36 @@ mod workers {
         let moved =
             told(&mut reports, worker, |answer| answer.persisted_move_blocks.first().copied());
         assert_eq!(moved.await, info.block_ids[0]);
+    }
+
+    #[tokio::test]
+    async fn what_a_worker_writes_of_a_file_that_has_gone_goes_with_what_has_its_name() {
+        let mut master = Fixture::start().await;
+        let (_, worker) = register(&master).await;
+        let info = master.create("/f", WritePType::AsyncThrough).await.unwrap();
+        master.complete(&info, 3).await.unwrap();
+        let mut jobs = JobsClient::new(master.channel.clone());
+        let exchange =
+            |reports| v1::ExchangeRequest { worker_id: worker, reports, slots: 1, wait_ms: 10_000 };
+        let answer = jobs.exchange(exchange(Vec::new())).await.unwrap().into_inner();
+        master.remove("/f", DeletePOptions::default()).await.unwrap();
+        let info = master.create("/f", WritePType::MustCache).await.unwrap();
+        master.complete(&info, 5).await.unwrap();
+        master.put("f", "abc");
+        let version = "v1".into();
+        let report = v1::TaskReport {
+            task_id: answer.tasks[0].id,
+            finished: true,
+            version,
+            ..Default::default()
+        };
+        jobs.exchange(v1::ExchangeRequest { slots: 0, wait_ms: 0, ..exchange(vec![report]) })
+            .await
+            .unwrap();
+        assert_eq!(master.status("/f").await.unwrap().length(), 5);
+        master.remove("/f", DeletePOptions::default()).await.unwrap();
+        let gone = master.status_as("/f", LoadMetadataPType::Always).await;
+        assert_eq!(super::kind(gone), ErrorKind::NotFound);
+        assert!(!master.ufs("f").exists());
     }
 }

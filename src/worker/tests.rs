@@ -10,6 +10,7 @@ use crate::core::proto::grpc::block::*;
 use crate::core::rpc::lend::{self, question};
 use crate::core::rpc::{Channel, from_status};
 use bytes::Bytes;
+use futures::TryStreamExt;
 use futures::future::join_all;
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
@@ -331,6 +332,25 @@ async fn a_write_that_is_broken_off_leaves_nothing() {
     assert!(!written.exists());
     rig.write(vec![to_ufs, chunk(data(100, 1)), flush(), chunk(data(50, 2))]).await.unwrap();
     assert_eq!(std::fs::read(written).unwrap(), [data(100, 1), data(50, 2)].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_is_told_the_version_that_was_written() {
+    let rig = Rig::start("MEM").await;
+    for asks in [false, true] {
+        let Value::Command(mut command) = rig.to_ufs("v") else { panic!("a command") };
+        command.tell_version = asks.then_some(true);
+        let values = [Value::Command(command), chunk(data(100, 1))];
+        let requests = values.map(|value| WriteRequest { value: Some(value) });
+        let mut client = rig.client.clone();
+        let answers = client.write_block(futures::stream::iter(requests)).await.unwrap();
+        let answers: Vec<WriteResponse> = answers.into_inner().try_collect().await.unwrap();
+        let store = format!("file://{}/ufs", rig.temp.path().display());
+        let store = crate::ufs::open(&store, &Default::default()).unwrap();
+        let version = Some(store.status("v").await.unwrap().version);
+        let told: Vec<_> = answers.into_iter().map(|answer| answer.version).collect();
+        assert_eq!(told, if asks { vec![version] } else { vec![] });
+    }
 }
 
 /// Room for one of each.

@@ -178,7 +178,14 @@ impl Writes {
             Err(error) => Err(error),
         };
         match poured {
-            Ok(()) => sink.commit().await,
+            Ok(()) => {
+                let version = sink.commit().await?;
+                if command.tell_version() {
+                    let answer = WriteResponse { offset: None, version: Some(version) };
+                    answers.send(Ok(answer)).await.ok();
+                }
+                Ok(())
+            }
             Err(error) => {
                 sink.cancel().await;
                 Err(error)
@@ -292,7 +299,7 @@ impl Writes {
                 }
                 Some(Value::Command(command)) if command.flush() => {
                     let offset = sink.flush().await? as i64;
-                    let answer = WriteResponse { offset: Some(offset) };
+                    let answer = WriteResponse { offset: Some(offset), version: None };
                     // A writer that is gone shows at its stream.
                     answers.send(Ok(answer)).await.ok();
                 }
@@ -348,11 +355,13 @@ impl Sink {
         }
     }
 
-    async fn commit(self) -> Result<()> {
+    /// Makes it last; returns the version that an under store has of it.
+    async fn commit(self) -> Result<String> {
         match self {
-            Sink::Block(sink) => sink.commit().await,
+            Sink::Block(sink) => sink.commit().await.map(|()| String::new()),
             Sink::Ufs(UfsSink { writer, path, .. }) => {
-                writer.close().await.map(|_| ()).with_context(|| format!("writing {path}"))
+                let written = writer.close().await.with_context(|| format!("writing {path}"))?;
+                Ok(written.version)
             }
         }
     }

@@ -37,6 +37,8 @@ pub(in super::super) struct Copies {
     /// What was sent, as long as it is little.
     held: Option<Vec<Bytes>>,
     sent: u64,
+    /// What a worker that committed says it wrote.
+    version: Option<String>,
     failures: Vec<Error>,
 }
 
@@ -57,6 +59,7 @@ impl Copies {
             open: Vec::new(),
             held: Some(Vec::new()),
             sent: 0,
+            version: None,
             failures: Vec::new(),
         };
         while copies.open.len() < wanted.copies {
@@ -74,6 +77,11 @@ impl Copies {
     /// All that was written, where it is still held here.
     pub(in super::super) fn held(&self) -> Option<Vec<Bytes>> {
         self.held.clone()
+    }
+
+    /// The version that was written to the under store, once committed, where that was asked for.
+    pub(in super::super) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// Writes one chunk; waits while the workers are slower than we are.
@@ -152,7 +160,10 @@ impl Copies {
         let mut holders = Vec::new();
         for (worker, result) in futures::future::join_all(waits).await {
             match result {
-                Ok(()) => holders.push(worker.id),
+                Ok(version) => {
+                    self.version = version;
+                    holders.push(worker.id);
+                }
                 Err(failure) => self.note(&worker, failure),
             }
         }

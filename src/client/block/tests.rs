@@ -105,7 +105,7 @@ impl BlockWorker for Worker {
                     write_request::Value::Chunk(chunk) => bytes.extend_from_slice(chunk.data()),
                     write_request::Value::Command(command) if command.flush() => {
                         let offset = Some(bytes.len() as i64);
-                        answers.send(Ok(WriteResponse { offset })).await.ok();
+                        answers.send(Ok(WriteResponse { offset, version: None })).await.ok();
                     }
                     write_request::Value::Command(command) => id = command.id(),
                 }

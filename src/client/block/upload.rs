@@ -36,7 +36,7 @@ pub(super) struct Upload {
     sent: u64,
     confirmed: watch::Receiver<u64>,
     ended: bool,
-    outcome: oneshot::Receiver<Result<(), Failure>>,
+    outcome: oneshot::Receiver<Result<Option<String>, Failure>>,
 }
 
 impl Upload {
@@ -98,8 +98,8 @@ impl Upload {
         self.send(Piece::End).await
     }
 
-    /// Waits until the worker has committed.
-    pub(super) async fn committed(self) -> Result<(), Failure> {
+    /// Waits until the worker has committed. Tells the version that it wrote, if it was asked to.
+    pub(super) async fn committed(self) -> Result<Option<String>, Failure> {
         // Held until now: the request must not look cut off before the worker has answered.
         let _pieces = self.pieces;
         self.outcome.await.unwrap_or_else(|_| Err(stopped().into()))
@@ -116,7 +116,7 @@ impl Upload {
     async fn why(&mut self) -> Failure {
         match (&mut self.outcome).await {
             Ok(Err(failure)) => failure,
-            Ok(Ok(())) => internal("the worker ended a write that had not ended").into(),
+            Ok(Ok(_)) => internal("the worker ended a write that had not ended").into(),
             Err(_) => stopped().into(),
         }
     }
@@ -132,7 +132,7 @@ async fn run(
     first: Bytes,
     queue: mpsc::Receiver<Piece>,
     confirm: watch::Sender<u64>,
-) -> Result<(), Failure> {
+) -> Result<Option<String>, Failure> {
     let frames = futures::stream::unfold((Some(first), queue), |(first, mut queue)| async move {
         if let Some(first) = first {
             return Some((Ok(first), (None, queue)));
@@ -146,13 +146,17 @@ async fn run(
     });
     let mut answer = Answer::of(channel, BLOCK_WRITE, frames).await?;
     let mut arrived = BytesMut::new();
+    let mut version = None;
     while let Some(bytes) = answer.next().await? {
         arrived.extend_from_slice(&bytes);
         while let Some(response) = next_response(&mut arrived)? {
-            confirm.send_replace(response.offset() as u64);
+            if let Some(offset) = response.offset {
+                confirm.send_replace(offset as u64);
+            }
+            version = response.version.or(version);
         }
     }
-    Ok(())
+    Ok(version.filter(|version| !version.is_empty()))
 }
 
 /// Takes one whole message off `arrived`.
@@ -209,7 +213,7 @@ mod tests {
 
     #[test]
     fn answers_are_found_in_pieces() {
-        let wire = encode(&WriteResponse { offset: Some(300) });
+        let wire = encode(&WriteResponse { offset: Some(300), version: None });
         let mut arrived = BytesMut::from(&wire[..6]);
         assert!(next_response(&mut arrived).unwrap().is_none());
         arrived.extend_from_slice(&wire[6..]);

@@ -36,6 +36,8 @@ pub struct NewFile {
     pub default_write_type: Option<WriteType>,
     /// Whether it is the next version of what is at the path, and takes its place when complete.
     pub next: bool,
+    /// Of a next version: what it may replace; none for whatever is there.
+    pub expected: Option<Option<FileId>>,
 }
 
 /// What a client says of a new directory.
@@ -72,6 +74,8 @@ pub struct Completion {
     pub modified_ms: Option<i64>,
     /// Of a next version: what it may replace; none for whatever is there.
     pub expected: Option<Option<FileId>>,
+    /// Of a file that went through: the version that the worker wrote, where that is known.
+    pub version: Option<String>,
 }
 
 impl FileSystem {
@@ -112,14 +116,6 @@ impl FileSystem {
     }
 
     async fn create_now(&self, caller: &Caller, path: &FsPath, new: NewFile) -> Result<Status> {
-        let _shared = self.locks.shared(path).await?;
-        check_writable(&self.resolve(path)?.mount, path)?;
-        if new.next {
-            self.permit_next(caller, path).await?;
-        } else {
-            self.permit_parent(caller, path)?;
-            self.check_vacant(path, new.recursive).await?;
-        }
         let write_type = match new.write_type {
             Some(write_type) => write_type,
             None => {
@@ -129,6 +125,15 @@ impl FileSystem {
         };
         if new.next && is_through(write_type) {
             self.wait_for_persist(path).await?;
+        }
+        let _shared = self.locks.shared(path).await?;
+        check_writable(&self.resolve(path)?.mount, path)?;
+        if new.next {
+            self.permit_next(caller, path).await?;
+            self.check_expected(path, new.expected)?;
+        } else {
+            self.permit_parent(caller, path)?;
+            self.check_vacant(path, new.recursive).await?;
         }
         let mut xattrs = BTreeMap::new();
         // Also tells a client that left it open what was decided.
@@ -388,18 +393,20 @@ impl FileSystem {
     }
 
     async fn complete_now(&self, caller: &Caller, path: &FsPath, done: Completion) -> Result<()> {
-        let _shared = self.locks.shared(path).await?;
-        let next = done.id.map_or(Ok(None), |id| self.next_version(id))?;
-        let file = match &next {
-            Some(file) => file.clone(),
-            None => self.here(path)?,
+        // From the look at the store until the tree names what is there, nobody of ours writes it. Before
+        // the path is held: who is to say that a file is persisted takes it too.
+        let _object = match self.goes_through(&self.being_written(path, &done)?.0, &done) {
+            true => Some(self.hold_object(path).await?),
+            false => None,
         };
+        let _shared = self.locks.shared(path).await?;
+        let (file, next) = self.being_written(path, &done)?;
         match next {
-            Some(_) => self.permit_next(caller, path).await?,
-            None => self.permit_completion(caller, &file)?,
+            true => self.permit_next(caller, path).await?,
+            false => self.permit_completion(caller, &file)?,
         }
         let write_type = file.xattrs.get(WRITE_TYPE).and_then(|value| write_type_of(value));
-        let through = done.forced_persisted || write_type.is_some_and(is_through);
+        let through = self.goes_through(&file, &done);
         let mut change = CompleteFile {
             path: path.clone(),
             id: done.id,
@@ -411,7 +418,7 @@ impl FileSystem {
             xattrs: done.xattrs,
         };
         if through {
-            change.ufs_version = self.written(path, done.length).await?.version;
+            change.ufs_version = self.written(path, done.length, done.version).await?.version;
             change.persistence = PersistenceState::Persisted;
             change.blocks.clear();
         } else if write_type == Some(WriteType::AsyncThrough) || done.persist_after_ms.is_some() {
@@ -420,8 +427,10 @@ impl FileSystem {
             change.persistence = PersistenceState::ToBePersisted;
             change.persist_at_ms = self.clock.now_ms().saturating_add(wait);
         }
-        let (modified_ms, expected) = (done.modified_ms, done.expected);
-        let change = match next.is_some() || modified_ms.is_some() {
+        // What is in the store already takes its place in any case: what was there has gone.
+        let expected = done.expected.filter(|_| !through);
+        let modified_ms = done.modified_ms;
+        let change = match next || modified_ms.is_some() {
             true => Change::Replace(entry::Replace { complete: change, modified_ms, expected }),
             false => Change::CompleteFile(change),
         };
@@ -435,6 +444,20 @@ impl FileSystem {
         Ok(())
     }
 
+    /// The file that is being completed, and whether it is a next version.
+    fn being_written(&self, path: &FsPath, done: &Completion) -> Result<(Status, bool)> {
+        match done.id.map_or(Ok(None), |id| self.next_version(id))? {
+            Some(file) => Ok((file, true)),
+            None => self.here(path).map(|file| (file, false)),
+        }
+    }
+
+    /// Whether it is in the under store when it is complete.
+    fn goes_through(&self, file: &Status, done: &Completion) -> bool {
+        let write_type = file.xattrs.get(WRITE_TYPE).and_then(|value| write_type_of(value));
+        done.forced_persisted || write_type.is_some_and(is_through)
+    }
+
     fn permit_completion(&self, caller: &Caller, file: &Status) -> Result<()> {
         if file.folder {
             let text = format!("{}: Is a directory, which is never completed", file.path);
@@ -443,8 +466,14 @@ impl FileSystem {
         self.permit(caller, &file.path, crate::core::security::Access::WRITE)
     }
 
-    /// What a worker has written to the under store for `path`, as the store has it.
-    async fn written(&self, path: &FsPath, length: u64) -> Result<UfsStatus> {
+    /// What a worker has written to the under store for `path`, as the store has it. Of two who write one
+    /// object at the same time, the one whose bytes are not there is refused.
+    async fn written(
+        &self,
+        path: &FsPath,
+        length: u64,
+        version: Option<String>,
+    ) -> Result<UfsStatus> {
         let resolved = self.resolve(path)?;
         let ufs = self.stores.of(&resolved.mount)?;
         let relative = path.relative_to(&resolved.mount.path).unwrap_or_default();
@@ -456,6 +485,13 @@ impl FileSystem {
         };
         match status {
             Ok(status) if status.folder => Err(lost("a directory is there".into())),
+            Ok(status) if version.is_some_and(|version| version != status.version) => {
+                let text = format!(
+                    "{path} was written by others at the same time, and {} has what they wrote",
+                    resolved.ufs_path
+                );
+                Err(Error::new(ErrorKind::Changed, text))
+            }
             Ok(status) if status.length != length => {
                 Err(lost(format!("{} bytes are there instead of {length}", status.length)))
             }

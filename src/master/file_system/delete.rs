@@ -155,7 +155,7 @@ impl FileSystem {
 /// Whether the under store has, or may have, something of it: also what a worker has written through
 /// before the file was completed, a directory that is being made there, and a version that was
 /// overwritten in the cache only.
-pub(super) fn is_below(status: &Status) -> bool {
+pub(in crate::master) fn is_below(status: &Status) -> bool {
     let written = || write_type_of(status.xattrs.get(create::WRITE_TYPE)?);
     let through = || matches!(written(), Some(WriteType::CacheThrough | WriteType::Through));
     let begun = match status.folder {

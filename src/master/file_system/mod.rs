@@ -23,6 +23,7 @@ mod walk;
 pub use attributes::AttributeChange;
 pub use create::{Completion, NewDirectory, NewFile};
 pub use delete::Removal;
+pub(in crate::master) use delete::is_below;
 pub use mounts::{MountChange, NewMount};
 pub use read::{Listing, Load, ReadOptions};
 pub use stage::Next;
@@ -98,6 +99,7 @@ pub struct Inner {
     pub(in crate::master) sync: Sync,
     pub(in crate::master) workers: Registry,
     pub(in crate::master) group: Group,
+    pub(in crate::master) objects: next::Objects,
     pub(in crate::master) superuser: String,
     /// Held by the one who changes a mount.
     updating: tokio::sync::Mutex<()>,
@@ -131,6 +133,7 @@ impl FileSystem {
             workers,
             group,
             superuser: crate::core::config::os_user(),
+            objects: Default::default(),
             updating: Default::default(),
         };
         FileSystem { inner: Arc::new(inner) }

@@ -5,17 +5,63 @@
 //! and whoever reads of that what is in no cache is told that it has changed.
 
 use super::{Caller, FileSystem};
-use crate::core::error::{Error, ErrorKind, Result, unavailable};
-use crate::core::model::{FileId, FsPath, PersistenceState, Status};
+use crate::core::error::{Error, ErrorKind, Result, already_exists, unavailable};
+use crate::core::model::{FileId, FsPath, PersistenceState, Status, node};
 use crate::core::security::Access;
 use crate::master::journal::entry::Change;
 use crate::master::sync::Freshness;
+use parking_lot::Mutex;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a writer waits for the persisting of what it replaces.
 const PERSISTING: Duration = Duration::from_secs(60);
 /// How often it looks.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Objects of under stores that are being written, or looked at: two versions of one must not race.
+/// Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(in crate::master) struct Objects(Arc<Mutex<HashSet<String>>>);
+
+/// An object that is held, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    objects: Objects,
+    object: String,
+}
+
+impl Objects {
+    /// Holds an object until [`Objects::release`]; false where somebody does.
+    pub(in crate::master) fn begin(&self, object: &str) -> bool {
+        self.0.lock().insert(object.to_string())
+    }
+
+    /// Whoever held it has gone, or is through.
+    pub(in crate::master) fn release(&self, object: &str) {
+        self.0.lock().remove(object);
+    }
+
+    fn is_held(&self, object: &str) -> bool {
+        self.0.lock().contains(object)
+    }
+
+    fn hold(&self, object: &str) -> Option<Held> {
+        let held = || Held { objects: self.clone(), object: object.to_string() };
+        self.begin(object).then(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.objects.release(&self.object);
+    }
+}
+
+fn late(path: &FsPath) -> Error {
+    unavailable(format!("{path} is still being persisted: try again later"))
+}
 
 impl FileSystem {
     /// The caller may write what is at `path`, or make it where nothing is.
@@ -25,6 +71,9 @@ impl FileSystem {
                 let text = format!("{path}: Is a directory");
                 Err(Error::new(ErrorKind::IsDirectory, text))
             }
+            Some(status) if status.xattrs.contains_key(node::ATTRIBUTE) => Err(already_exists(
+                format!("{path} is a pipe, a socket or a device: it has no bytes"),
+            )),
             Some(_) => self.permit(caller, path, Access::WRITE),
             None => self.permit_parent(caller, path),
         }
@@ -44,15 +93,44 @@ impl FileSystem {
     /// A worker may be writing to the under store what is to be replaced there: its bytes must not come
     /// after those of the next version.
     pub(super) async fn wait_for_persist(&self, path: &FsPath) -> Result<()> {
+        let object = self.resolve(path)?.ufs_path;
+        let waits = |status: Status| status.persistence == PersistenceState::ToBePersisted;
         let persisted = async {
-            while self.peek(path)?.is_some_and(|s| s.persistence == PersistenceState::ToBePersisted)
-            {
+            // Also what has been replaced since may still be on its way.
+            while self.objects.is_held(&object) || self.peek(path)?.is_some_and(waits) {
                 tokio::time::sleep(LOOK).await;
             }
             Ok(())
         };
-        let late = || unavailable(format!("{path} is still being persisted: try again later"));
-        tokio::time::timeout(PERSISTING, persisted).await.map_err(|_| late())?
+        tokio::time::timeout(PERSISTING, persisted).await.map_err(|_| late(path))?
+    }
+
+    /// Holds the object of `path` in the under store: no worker is asked to write it meanwhile.
+    pub(super) async fn hold_object(&self, path: &FsPath) -> Result<Held> {
+        let object = self.resolve(path)?.ufs_path;
+        let held = async {
+            loop {
+                if let Some(held) = self.objects.hold(&object) {
+                    return held;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(PERSISTING, held).await.map_err(|_| late(path))
+    }
+
+    /// What is at `path` may be replaced.
+    pub(super) fn check_expected(
+        &self,
+        path: &FsPath,
+        expected: Option<Option<FileId>>,
+    ) -> Result<()> {
+        let Some(expected) = expected else { return Ok(()) };
+        if self.peek(path)?.map(|status| status.id) == expected {
+            return Ok(());
+        }
+        let text = format!("{path} was changed by others since it was opened");
+        Err(Error::new(ErrorKind::Changed, text))
     }
 
     /// Gives up the next version with that id; one that is there already stays.

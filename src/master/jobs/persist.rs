@@ -11,8 +11,9 @@ use crate::core::error::{ErrorKind, Result, unavailable};
 use crate::core::model::{FileId, MountId, PersistenceState, Status, WorkerId};
 use crate::core::proto::v1;
 use crate::core::runtime::Clock;
-use crate::master::file_system::FileSystem;
+use crate::master::file_system::{FileSystem, is_below};
 use crate::master::journal::entry::{Attributes, Change, SetAttributes, Target};
+use crate::master::state::next::BELOW;
 use crate::master::stores::CALL_DEADLINE;
 use crate::master::workers::Registry;
 use parking_lot::Mutex;
@@ -54,8 +55,6 @@ pub struct Persister {
     workers: Registry,
     clock: Clock,
     attempts: Arc<Mutex<HashMap<FileId, Attempt>>>,
-    /// Objects that are being written: two versions of one must not race.
-    writing: Arc<Mutex<HashSet<String>>>,
     stores: Arc<Mutex<HashMap<MountId, Store>>>,
     rest: Arc<Mutex<Rest>>,
 }
@@ -87,8 +86,8 @@ struct Attempt {
 impl Persister {
     /// Nothing tried yet.
     pub fn new(files: FileSystem, workers: Registry, clock: Clock) -> Self {
-        let (attempts, writing, stores, rest) = Default::default();
-        Persister { files, workers, clock, attempts, writing, stores, rest }
+        let (attempts, stores, rest) = Default::default();
+        Persister { files, workers, clock, attempts, stores, rest }
     }
 
     /// The tasks that are due, and who is to do them. To be called often.
@@ -158,7 +157,7 @@ impl Persister {
             return Ok(None);
         }
         let Some(worker) = self.worker_for(&status) else { return Ok(None) };
-        if !self.writing.lock().insert(status.ufs_path.clone()) {
+        if !self.files.objects.begin(&status.ufs_path) {
             return Ok(None);
         }
         self.attempts.lock().entry(id).or_default().running = true;
@@ -211,7 +210,7 @@ impl Persister {
             Some(failure) => Err(unavailable(failure.cause.clone())),
             None => self.persisted(task, report).await,
         };
-        self.writing.lock().remove(&task.ufs_path);
+        self.files.objects.release(&task.ufs_path);
         match result {
             Ok(()) => {
                 self.attempts.lock().remove(&id);
@@ -274,10 +273,13 @@ impl Persister {
         }
     }
 
-    /// Removes an object that nobody wants any more, unless another file has its name now.
+    /// Removes an object that nobody wants any more. Where another file has its name now, it goes with
+    /// that.
     async fn withdraw(&self, path: &crate::core::model::FsPath) -> Result<()> {
-        if self.files.peek(path)?.is_some() {
-            return Ok(());
+        match self.files.peek(path)? {
+            Some(status) if status.folder || is_below(&status) => return Ok(()),
+            Some(status) => return self.note_below(status.id).await,
+            None => {}
         }
         let mount = self.files.mount_of(path)?;
         let ufs = self.files.stores.of(&mount)?;
@@ -285,9 +287,17 @@ impl Persister {
         self.files.change_store(&mount, CALL_DEADLINE, ufs.delete(relative)).await
     }
 
+    /// The under store has an older version of a file that is here only.
+    async fn note_below(&self, id: FileId) -> Result<()> {
+        let set_xattrs = [(BELOW.to_string(), Vec::new())].into();
+        let attributes = Attributes { set_xattrs, ..Default::default() };
+        let set = SetAttributes { target: Target::Inodes(vec![id]), attributes };
+        self.files.commit(Change::SetAttributes(set)).await.map(drop)
+    }
+
     /// The worker was lost with the task.
     pub(super) fn lost(&self, task: &v1::PersistTask) {
-        self.writing.lock().remove(&task.ufs_path);
+        self.files.objects.release(&task.ufs_path);
         self.failed(FileId(task.file_id), "the worker that did it was lost".into());
     }
 

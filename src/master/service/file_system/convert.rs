@@ -60,8 +60,14 @@ pub(super) fn completion(id: Option<i64>, options: CompleteFilePOptions) -> Comp
         blocks: options.locations.iter().map(location).collect(),
         xattrs,
         modified_ms: options.modified_ms,
-        expected: options.replaces_id.map(|id| (id > 0).then_some(FileId(id))),
+        expected: replaced(options.replaces_id),
+        version: options.ufs_version.filter(|version| !version.is_empty()),
     }
+}
+
+/// What a next version may replace, as it is sent.
+pub(super) fn replaced(id: Option<i64>) -> Option<Option<FileId>> {
+    id.map(|id| (id > 0).then_some(FileId(id)))
 }
 
 pub(super) fn location(sent: &FileLocation) -> BlockStatus {

@@ -2,6 +2,7 @@
 
 use super::convert::{
     attributes, completion, freshness, location, mode, mount_change, new_mount, read_options,
+    replaced,
 };
 use super::{Files, caller, path};
 use crate::core::error::unsupported;
@@ -208,6 +209,7 @@ impl FileSystemMasterClientService for Files {
             write_type: options.write_type().chosen(),
             default_write_type: options.default_write_type().chosen(),
             next: options.next(),
+            expected: replaced(options.replaces_id),
         };
         let path = self.admit(request.get_ref().path()).await?;
         let status = files.create_file(&caller, &path, new).await?;

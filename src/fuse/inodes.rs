@@ -466,6 +466,11 @@ impl Inodes {
         self.table.lock().names(parent)?.get(name).copied()
     }
 
+    /// Whether the kernel knows `ino`, and so may have it open.
+    pub fn is_held(&self, ino: u64) -> bool {
+        self.table.lock().nodes.get(&ino).is_some_and(|node| node.lookups > 0)
+    }
+
     /// The master knows of no `name` in `parent`.
     pub fn vanished(&self, parent: u64, name: &str) {
         self.table.lock().unlink(parent, name);
@@ -509,6 +514,15 @@ impl Inodes {
         table.changes += 1;
         table.unlink(parent, name);
         table.doubt(parent, &mut Vec::new());
+    }
+
+    /// `ino`, of which this is known, was deleted or replaced through this mount: whoever has it open is
+    /// told so, whatever was pushed meanwhile.
+    pub fn departed(&self, ino: u64, known: Arc<Known>) {
+        let mut table = self.table.lock();
+        let Some(node) = table.nodes.get_mut(&ino).filter(|node| !node.linked) else { return };
+        let had = node.known.replace((known, Instant::now() + DELETED)).is_some();
+        table.known += usize::from(!had);
     }
 
     /// `from` was renamed to `to` through this mount, replacing what was there.

@@ -35,7 +35,7 @@ const MAX_BACKGROUND: u16 = 64;
 /// Cookies of the two entries every directory has; those of others are their numbers.
 const DOT: u64 = 1;
 const DOT_DOT: u64 = 2;
-/// Closing a file that is read tells us nothing.
+/// Closing a file that is read tells us nothing, unless somebody has locked it.
 const QUIET: FopenFlags = FopenFlags::FOPEN_NOFLUSH;
 /// What copying programs are told to read at a time: each read of theirs is a call to the kernel.
 const PREFERRED_READ: u32 = 1 << 20;
@@ -102,7 +102,7 @@ impl Kernel {
             self.backings.release(ino);
             return Some(reply);
         };
-        reply_passthrough(reply, &backing);
+        self.reply_passthrough(ino, reply, &backing);
         None
     }
 
@@ -144,14 +144,25 @@ impl Kernel {
             }
         };
         match mode {
-            Some(backing) => reply_passthrough(reply, &backing),
+            Some(backing) => self.reply_passthrough(ino, reply, &backing),
             None => self.reply_read(ino, opened, reply),
         }
     }
 
     fn reply_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
         let handle = self.posix.read_handle(ino, opened);
-        reply.opened(FileHandle(handle), QUIET | self.cached(ino, false));
+        reply.opened(FileHandle(handle), self.quiet(ino) | self.cached(ino, false));
+    }
+
+    /// The kernel caches nothing itself here, and refuses to be told that it should.
+    fn reply_passthrough(&self, ino: u64, reply: ReplyOpen, backing: &BackingId) {
+        reply.opened_passthrough(FileHandle(PASSTHROUGH), self.quiet(ino), backing);
+    }
+
+    /// Who closes any descriptor of a file gives up their locks of it, so of one that is locked we are to
+    /// be told.
+    fn quiet(&self, ino: u64) -> FopenFlags {
+        if self.posix.is_locked(ino) { FopenFlags::empty() } else { QUIET }
     }
 
     /// Opens for writing, or for reading what is being changed: the kernel does not read it by itself.
@@ -160,7 +171,6 @@ impl Kernel {
         self.later("open", async move {
             match kernel.open_staged(ino, flags, caller).await {
                 Ok(Some((handle, stream))) => {
-                    let writes = flags.acc_mode() != OpenAccMode::O_RDONLY;
                     let backing = kernel.back(ino, stream, |file| reply.open_backing(file));
                     match backing {
                         // Somebody was faster, and reads a block, which is not to be written.
@@ -172,7 +182,7 @@ impl Kernel {
                         }
                         Some(backing) => reply.opened_passthrough(
                             FileHandle(handle),
-                            if writes { FopenFlags::empty() } else { QUIET },
+                            FopenFlags::empty(),
                             &backing,
                         ),
                         None => reply.opened(FileHandle(handle), kernel.cached(ino, stream)),
@@ -290,11 +300,6 @@ impl Kernel {
             }),
         });
     }
-}
-
-/// The kernel caches nothing itself here, and refuses to be told that it should.
-fn reply_passthrough(reply: ReplyOpen, backing: &BackingId) {
-    reply.opened_passthrough(FileHandle(PASSTHROUGH), QUIET, backing);
 }
 
 /// Makes a block's file known to the kernel; none where it cannot use that file.

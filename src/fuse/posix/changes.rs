@@ -31,6 +31,15 @@ pub struct Change {
     pub modified_ns: u32,
 }
 
+/// What is deleted, or replaced, while it may be open.
+#[derive(Default)]
+struct Leaving {
+    /// Its number and what is known of it.
+    known: Option<(u64, Arc<Known>)>,
+    /// It is open for writing.
+    write: Option<Arc<Write>>,
+}
+
 impl Posix {
     /// Changes attributes of `ino`.
     ///
@@ -224,34 +233,51 @@ impl Posix {
     pub async fn remove(&self, (parent, name): (u64, &str), caller: Caller) -> Result<(), Errno> {
         self.check_writable()?;
         let path = self.inodes.path_of(parent, name)?;
-        let open = self.before_unlink(parent, name).await?;
+        let leaving = self.before_unlink(parent, name).await;
         self.files_of(caller.uid).delete(&path, &DeleteOptions::default()).await?;
         self.inodes.removed(parent, name);
-        self.unlinked(open).await;
+        self.unlinked(leaving).await;
         Ok(())
     }
 
-    /// A name is about to go: whoever has its file open for writing keeps all its bytes.
-    async fn before_unlink(&self, parent: u64, name: &str) -> Result<Option<Arc<Write>>, Errno> {
-        let ino = self.inodes.number_at(parent, name);
-        let Some(write) = ino.and_then(|ino| self.handles.writing(ino)) else { return Ok(None) };
-        let at_rest = matches!(*write.state.lock().await, Writing::Published);
-        if write.staged().is_some() || !at_rest {
-            let fetched = match self.staged(&write).await {
-                Ok(staged) => staged.fetch().await,
-                Err(errno) => Err(errno),
-            };
-            if let Err(errno) = fetched {
-                let path = self.place_of(&write);
-                tracing::warn!(?errno, %path, "deleted while open: whoever has it open loses bytes");
-            }
+    /// A name is about to go: whoever has its file open keeps what is known of it and, for writing, all its
+    /// bytes.
+    async fn before_unlink(&self, parent: u64, name: &str) -> Leaving {
+        let Some(ino) = self.inodes.number_at(parent, name) else { return Leaving::default() };
+        let write = self.handles.writing(ino);
+        if let Some(write) = &write {
+            self.fetch_before_unlink(write).await;
         }
-        Ok(Some(write))
+        let known = match self.inodes.known(ino) {
+            Some(found) => Some(found),
+            None if self.inodes.is_held(ino) => self.fetch_child(parent, name, 0).await.ok(),
+            None => None,
+        };
+        let known = known.filter(|found| found.ino == ino).map(|found| (ino, found.known));
+        Leaving { known, write }
+    }
+
+    async fn fetch_before_unlink(&self, write: &Arc<Write>) {
+        let at_rest = matches!(*write.state.lock().await, Writing::Published);
+        if write.staged().is_none() && at_rest {
+            return;
+        }
+        let fetched = match self.staged(write).await {
+            Ok(staged) => staged.fetch().await,
+            Err(errno) => Err(errno),
+        };
+        if let Err(errno) = fetched {
+            let path = self.place_of(write);
+            tracing::warn!(?errno, %path, "deleted while open: whoever has it open loses bytes");
+        }
     }
 
     /// The name of a file that is open is gone.
-    async fn unlinked(&self, write: Option<Arc<Write>>) {
-        let Some(write) = write else { return };
+    async fn unlinked(&self, leaving: Leaving) {
+        if let Some((ino, known)) = leaving.known {
+            self.inodes.departed(ino, known);
+        }
+        let Some(write) = leaving.write else { return };
         write.unlinked.store(true, Ordering::Release);
         let mut state = write.state.lock().await;
         let next = match &*state {
@@ -292,14 +318,15 @@ impl Posix {
             // Under its new name it is what was written under the old.
             self.publish(&write).await?;
         }
-        let open = if replace { self.before_unlink(to.0, to.1).await? } else { None };
+        let leaving =
+            if replace { self.before_unlink(to.0, to.1).await } else { Leaving::default() };
         let files = self.files_of(caller.uid);
         match replace {
             true => files.rename_over(&source, &target).await?,
             false => files.rename(&source, &target).await?,
         }
         self.inodes.renamed(from, to);
-        self.unlinked(open).await;
+        self.unlinked(leaving).await;
         Ok(())
     }
 }

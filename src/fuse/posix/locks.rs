@@ -143,6 +143,11 @@ impl Posix {
         held.files.get(&ino).is_some_and(|file| file.locks.iter().any(|lock| lock.owner == owner))
     }
 
+    /// Whether anybody has locked anything of `ino` through this mount.
+    pub fn is_locked(&self, ino: u64) -> bool {
+        self.locks.held.lock().files.contains_key(&ino)
+    }
+
     /// Of those who have locked something of `ino`: whoever did through the handle `through`, and
     /// `owner`. The kernel does not tell of the closing of files that are only read.
     pub fn locked_through(&self, ino: u64, through: Option<u64>, owner: Option<u64>) -> Vec<u64> {

@@ -5,8 +5,8 @@ use super::options::{
     CreateDirOptions, DeleteOptions, FreeOptions, ListOptions, MetadataLoad, SetAttributes,
     StatusOptions,
 };
-use crate::core::error::{Error, Result, internal};
-use crate::core::model::{FsPath, Status, WriteType};
+use crate::core::error::{Error, Result, internal, not_found};
+use crate::core::model::{FileId, FsPath, Status, WriteType};
 use crate::core::proto::convert::pmode;
 use crate::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
 use crate::core::proto::grpc::file::*;
@@ -54,6 +54,37 @@ impl FileSystem {
             })
             .await?;
         status_of(answer.file_info)
+    }
+
+    /// What is known of the file `id`, wherever it is by now.
+    ///
+    /// # Errors
+    /// `NotFound` where no path has it, or none that has is known to have it.
+    pub async fn status_of_id(&self, id: FileId) -> Result<Status> {
+        let options = GetStatusPOptions {
+            load_metadata_type: Some(self.load_type(Some(MetadataLoad::Never))),
+            common_options: Some(self.common(None, None)),
+            without_cached: Some(true),
+            file_id: Some(id.0),
+            ..Default::default()
+        };
+        let request = GetStatusPRequest {
+            path: Some("/".into()),
+            options: Some(options),
+            ..Default::default()
+        };
+        let answer = self
+            .tree(&FsPath::root(), |mut tree| {
+                let request = request.clone();
+                async move { tree.get_status(request).await }
+            })
+            .await?;
+        let status = status_of(answer.file_info)?;
+        // A master that knows nothing of this tells of the root; and a next version is nowhere yet.
+        match status.id == id {
+            true => Ok(status),
+            false => Err(not_found(format!("no path has the file {id}"))),
+        }
     }
 
     /// The status of `path` after looking at the under store, whatever the tree knew: what to do

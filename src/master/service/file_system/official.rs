@@ -117,7 +117,14 @@ impl FileSystemMasterClientService for Files {
         let caller = caller(&request, &None);
         let unset = GetStatusPOptions::default();
         let options = read_options(files, sent.options.as_ref().unwrap_or(&unset));
-        let path = self.admit(sent.path()).await?;
+        let path = match sent.options.as_ref().and_then(|options| options.file_id) {
+            Some(id) => {
+                let path = files.by_id(FileId(id))?.path;
+                self.admit_to(&path).await?;
+                path
+            }
+            None => self.admit(sent.path()).await?,
+        };
         let mut status = files.status(&caller, &path, &options).await?;
         if !sent.options.as_ref().is_some_and(|options| options.without_cached()) {
             self.0.measures.tell_cached(std::slice::from_mut(&mut status)).await;

@@ -11,7 +11,11 @@
 //!
 //! A file without a record is nobody's once its process is gone. One with a record is published by the
 //! next mount, or by hand (`goosefs fuse staged`).
+//!
+//! A record makes us read a file and put its bytes where others may see them, so what is not our user's own
+//! counts for nothing here, and no link is followed ([`own`]).
 
+mod own;
 mod ranges;
 mod record;
 mod staged;
@@ -23,7 +27,7 @@ use super::errno::Errno;
 use crate::core::error::{Context, Error, Result, failed_precondition};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,6 +66,7 @@ impl Home {
         let dir = above.join(format!("{}-{random:08x}", std::process::id()));
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.map_err(Error::from).with_context(cure)?;
+        own::check_shared(above).with_context(cure)?;
         let durable = File::open(above).and_then(|above| above.sync_all());
         durable.map_err(Error::from).with_context(cure)?;
         let lock = lock(&dir).with_context(cure)?;
@@ -76,6 +81,7 @@ impl Home {
     /// # Errors
     /// Whatever the disk says.
     pub fn adopt(dir: &Path, limit: u64, cluster: &str) -> Result<Option<Arc<Home>>> {
+        own::check_dir(dir)?;
         let Some(lock) = lock(dir)? else { return Ok(None) };
         let (dir, cluster) = (dir.to_path_buf(), cluster.to_string());
         let (used, last) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -147,8 +153,8 @@ impl Drop for Home {
 /// Locks a process's directory; none while that process lives.
 fn lock(dir: &Path) -> Result<Option<Flock<File>>> {
     let path = dir.join(LOCK);
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = file.map_err(Error::from).with_context(|| path.display().to_string())?;
+    let mut options = File::options();
+    let file = own::open(&path, options.create(true).truncate(false).write(true).mode(0o600))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Ok(Some(lock)),
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
@@ -199,7 +205,7 @@ impl Left {
     }
 }
 
-/// The directories of all processes in a staging directory; none where there is no such.
+/// The directories of all processes of our user in a staging directory; none where there is no such.
 ///
 /// # Errors
 /// Whatever the disk says.
@@ -208,8 +214,12 @@ pub fn homes(above: &Path) -> Result<Vec<PathBuf>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("reading {}", above.display()))?,
     };
+    own::check_shared(above)?;
     let dirs = entries.flatten().map(|entry| entry.path()).filter(|path| path.join(LOCK).exists());
-    let mut dirs: Vec<_> = dirs.collect();
+    let (mut dirs, others): (Vec<_>, Vec<_>) = dirs.partition(|dir| own::check_dir(dir).is_ok());
+    for dir in others {
+        tracing::debug!(dir = %dir.display(), "another user's staged files");
+    }
     dirs.sort();
     Ok(dirs)
 }
@@ -225,9 +235,8 @@ pub fn left_in(home: &Path) -> Vec<Left> {
         }
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let data = home.join(format!("{name}.{DATA}"));
-        match (Record::read(&path), std::fs::metadata(&data)) {
+        match (Record::read(&path), own::metadata(&data)) {
             (Ok(record), Ok(meta)) => {
-                use std::os::unix::fs::MetadataExt;
                 let (length, used) = (meta.len(), meta.blocks() * 512);
                 found.push(Left { home: home.to_path_buf(), name, record, length, used });
             }
@@ -247,7 +256,7 @@ pub fn clear(home: &Home) {
     for entry in std::fs::read_dir(&home.dir).into_iter().flatten().flatten() {
         let path = entry.path();
         let is_data = path.extension().is_some_and(|ending| ending == DATA);
-        if is_data && !path.with_extension(RECORD).exists() {
+        if is_data && path.with_extension(RECORD).symlink_metadata().is_err() {
             std::fs::remove_file(&path).ok();
         }
     }

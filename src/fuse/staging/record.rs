@@ -3,12 +3,16 @@
 //! It is written when the file is made durable (fsync), and when publishing fails. Text, since people
 //! look into it when things have gone wrong.
 
+use super::own;
 use crate::core::error::{Context, Result, invalid_argument};
 use serde::{Deserialize, Serialize};
+use std::io::Read;
 use std::path::Path;
 
 /// The form in which it is written.
 const VERSION: u32 = 1;
+/// No record that we write has more bytes.
+const LARGEST: u64 = 16 << 20;
 
 /// What a staged file is, beside its bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +71,10 @@ impl Record {
     /// `InvalidArgument` when it makes no sense, or a newer goosefs wrote it.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let text = std::fs::read(path).with_context(|| format!("reading {shown}"))?;
+        let mut text = Vec::new();
+        let file = own::open(path, std::fs::File::options().read(true))?;
+        let read = file.take(LARGEST).read_to_end(&mut text);
+        read.with_context(|| format!("reading {shown}"))?;
         let record: Record = serde_json::from_slice(&text)
             .map_err(|e| invalid_argument(format!("{shown} makes no sense")).with_source(e))?;
         if record.version != VERSION {

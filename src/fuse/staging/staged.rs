@@ -13,9 +13,10 @@ mod version;
 
 use super::ranges::Ranges;
 use super::record::Record;
-use super::{Home, Left, errno_of};
+use super::{Home, Left, errno_of, own};
 use crate::client::Reader;
 use crate::core::error::Result;
+use crate::core::model::FileId;
 use crate::fuse::errno::Errno;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -144,7 +145,7 @@ impl Staged {
     /// # Errors
     /// Whatever the disk says.
     pub fn adopt(home: &Arc<Home>, left: &Left, base: Option<Reader>) -> Result<Staged> {
-        let data = File::options().read(true).write(true).open(left.data())?;
+        let data = own::open(&left.data(), File::options().read(true).write(true))?;
         let staged = Staged::of(home, left.name.clone(), data);
         let mut state = staged.state.lock();
         if let (Some(reader), Some(noted)) = (base, &left.record.base) {

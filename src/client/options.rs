@@ -106,7 +106,8 @@ pub struct CreateOptions {
     /// is closed, and then it is at the path at once, in the place of what was there. Owner, group
     /// and mode stay as they were.
     pub next: bool,
-    /// Of a next version: what it may replace; anything else is refused with `Changed`.
+    /// Of a next version: what it may replace; anything else is refused with `Changed`, before anything
+    /// is written and, unless the bytes go through to the under store, again when it is closed.
     pub replaces: super::writer::Expected,
 }
 

@@ -175,16 +175,6 @@ impl Writer {
         self
     }
 
-    /// Of a next version: it takes its place only if that is still as `expected` says; else closing it
-    /// fails with `Changed`. One that goes through has replaced the object underneath by then, so it takes
-    /// its place in any case: `CreateOptions::replaces` is asked before anything is written.
-    pub fn replacing(mut self, expected: Expected) -> Self {
-        if let Some(open) = &mut self.open {
-            open.expected = expected;
-        }
-        self
-    }
-
     /// Whether [`Writer::take_back`] would work: some of it is kept elsewhere than in the under store.
     pub fn gives_back(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.cache.is_some())
@@ -195,12 +185,21 @@ impl Writer {
     ///
     /// # Errors
     /// `Unsupported` when it went to the under store alone, which gives nothing back before the end;
-    /// `Unavailable` when the workers do not either.
+    /// `Unavailable` when the workers do not either. The file is discarded then.
     pub async fn take_back(mut self, to: mpsc::Sender<Bytes>) -> Result<()> {
         let mut open = self.open.take().ok_or_else(ended)?;
-        let taken = open.take_back(to).await;
-        open.drop_written().await;
-        taken.map_err(|error| named(error, &open.status.path))
+        match open.take_back(to).await {
+            Ok(()) => {
+                open.drop_written().await;
+                Ok(())
+            }
+            // Nobody can complete it any more.
+            Err(error) => {
+                let error = named(error, &open.status.path);
+                open.discard().await;
+                Err(error)
+            }
+        }
     }
 
     /// The same without asking for the status: one call less.

@@ -156,3 +156,48 @@ fn a_mount_that_ends_saves_all_files_before_it_tries_to_publish_them() {
         });
     }
 }
+
+#[test]
+fn deleting_a_file_that_is_open_waits_for_no_large_fetch_and_needs_no_room() {
+    let cluster = Cluster::setup().set("fuse.staging.size", "16MB").start();
+    for (name, length) in [("large", 200 << 20), ("medium", 30 << 20)] {
+        let below = File::create(cluster.root_ufs().join(name)).unwrap();
+        below.set_len(length).unwrap();
+    }
+    let Some(mounted) = mount(cluster, "rw") else { return };
+    for name in ["large", "medium"] {
+        let file = update(&mounted.path(name));
+        file.write_all_at(b"here", 100).unwrap();
+        std::fs::remove_file(mounted.path(name)).unwrap();
+        let mut read = [0; 4];
+        file.read_exact_at(&mut read, 100).unwrap();
+        assert_eq!(&read, b"here");
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!(file.metadata().unwrap().nlink(), 0);
+        drop(file);
+        assert!(std::fs::metadata(mounted.path(name)).is_err());
+        assert!(!mounted.cluster().root_ufs().join(name).exists());
+    }
+}
+
+#[test]
+fn a_time_that_is_set_while_a_file_is_written_in_order_keeps_its_nanoseconds() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    let path = mounted.path("f");
+    let modified = || std::fs::metadata(&path).unwrap().modified().unwrap();
+    let since = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_234_567_890);
+    for nanos in [123_456_789, 123_000_000] {
+        let then = since + std::time::Duration::from_nanos(nanos);
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"written in order").unwrap();
+        file.set_modified(then).unwrap();
+        drop(file);
+        eventually("it has that time", || (modified() == then).then_some(()));
+        mounted.cluster().ok(&["fs", "chmod", "600", "/f"]);
+        eventually("and keeps it", || {
+            let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&path).unwrap());
+            (mode & 0o777 == 0o600 && modified() == then).then_some(())
+        });
+        mounted.cluster().ok(&["fs", "chmod", "644", "/f"]);
+    }
+}

@@ -10,6 +10,9 @@ use crate::fuse::posix::writes::{Caller, How};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Bytes that are fetched for those who have a file open that is being deleted. Deleting waits for them.
+const MOST_FETCHED: u64 = 64 << 20;
+
 /// What setattr changes; what is none stays.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Change {
@@ -131,7 +134,13 @@ impl Posix {
             kept.group = wanted.group.or(kept.group.take());
             kept.modified_ms = wanted.modified_ms.or(kept.modified_ms);
             kept.accessed_ms = wanted.accessed_ms.or(kept.accessed_ms);
+            kept.set_xattrs.retain(|name, _| !wanted.remove_xattrs.contains(name));
+            kept.remove_xattrs.retain(|name| !wanted.set_xattrs.contains_key(name));
             kept.set_xattrs.extend(wanted.set_xattrs);
+            // What it never had need not be removed.
+            let had = &write.known.lock().status.xattrs;
+            wanted.remove_xattrs.retain(|name| had.contains_key(name));
+            kept.remove_xattrs.extend(wanted.remove_xattrs);
             return Ok(());
         }
         let new = matches!(*state, Writing::Staged(Some(_)));
@@ -262,10 +271,19 @@ impl Posix {
         if write.staged().is_none() && at_rest {
             return;
         }
-        let fetched = match self.staged(write).await {
-            Ok(staged) => staged.fetch().await,
-            Err(errno) => Err(errno),
+        let fetched = async {
+            let streamed = write.length.load(Ordering::Acquire);
+            if write.staged().is_none() && streamed > MOST_FETCHED {
+                return Err(Errno(libc::EFBIG));
+            }
+            let staged = self.staged(write).await?;
+            if staged.missing() > MOST_FETCHED {
+                return Err(Errno(libc::EFBIG));
+            }
+            self.renew_base(write, &staged).await?;
+            staged.fetch().await
         };
+        let fetched = fetched.await;
         if let Err(errno) = fetched {
             let path = self.place_of(write);
             tracing::warn!(?errno, %path, "deleted while open: whoever has it open loses bytes");

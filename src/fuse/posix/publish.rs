@@ -82,8 +82,10 @@ impl Posix {
         finished?;
         self.now_is(write, id, (write.length.load(Ordering::Acquire), modified_ms));
         let later = later.filter(|later| {
+            let (set, remove) = (&later.set_xattrs, &later.remove_xattrs);
             let wanted = later.mode.is_some() || later.accessed_ms.is_some();
-            wanted || later.owner.is_some() || later.group.is_some()
+            let named = later.owner.is_some() || later.group.is_some();
+            wanted || named || !set.is_empty() || !remove.is_empty()
         });
         match later {
             Some(later) => {

@@ -6,7 +6,7 @@
 
 use super::backing::Backings;
 use super::errno::Errno;
-use super::handles::{Handle, PASSTHROUGH};
+use super::handles::{Handle, PASSTHROUGH, Write};
 use super::inodes::Listing;
 use super::posix::locks::{Range, Wanted};
 use super::posix::{Attributes, Caller, Change, Created, Entry, How, Kind, Opened, Posix};
@@ -288,16 +288,28 @@ impl Kernel {
     }
 
     /// Reads what is being changed.
-    fn read_staged(&self, staged: Arc<Staged>, (offset, size): (u64, u32), reply: ReplyData) {
+    fn read_staged(
+        &self,
+        (write, staged): (Arc<Write>, Arc<Staged>),
+        (offset, size): (u64, u32),
+        reply: ReplyData,
+    ) {
         BUFFER.with_borrow_mut(|buffer| match staged.read_now(offset, size, buffer) {
             Some(Ok(())) => reply.data(buffer),
             Some(Err(errno)) => reply.error(number(errno)),
-            None => self.later("read", async move {
-                match staged.read(offset, size).await {
-                    Ok(bytes) => reply.data(&bytes),
-                    Err(errno) => reply.error(number(errno)),
-                }
-            }),
+            None => {
+                let posix = self.posix.clone();
+                self.later("read", async move {
+                    let read = async {
+                        posix.renew_base(&write, &staged).await?;
+                        staged.read(offset, size).await
+                    };
+                    match read.await {
+                        Ok(bytes) => reply.data(&bytes),
+                        Err(errno) => reply.error(number(errno)),
+                    }
+                });
+            }
         });
     }
 }
@@ -688,12 +700,12 @@ impl Filesystem for Kernel {
         };
         if let Some(write) = write.or_else(|| self.posix.changing(ino)) {
             if let Some(staged) = write.staged() {
-                return self.read_staged(staged, (offset, size), reply);
+                return self.read_staged((write, staged), (offset, size), reply);
             }
             let kernel = self.clone();
             return self.later("read", async move {
                 match kernel.posix.staged(&write).await {
-                    Ok(staged) => kernel.read_staged(staged, (offset, size), reply),
+                    Ok(staged) => kernel.read_staged((write, staged), (offset, size), reply),
                     Err(errno) => reply.error(number(errno)),
                 }
             });

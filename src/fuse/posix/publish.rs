@@ -6,9 +6,9 @@
 //! nobody else changes the file; the next mount goes on with it.
 
 use super::Posix;
-use super::recover::{pour, pour_next};
+use super::recover::{Like, pour, pour_next};
 use crate::client::{Expected, Writer};
-use crate::core::error::{Error, ErrorKind, Result};
+use crate::core::error::{Error, ErrorKind, Result, unavailable};
 use crate::core::model::Status;
 use crate::core::runtime::Group;
 use crate::fuse::errno::Errno;
@@ -120,7 +120,10 @@ impl Posix {
         };
         let (id, known) = match made {
             Some(made) => made,
-            None => pour_next(&self.files_of(write.uid), &path, staged, expected).await?,
+            None => {
+                let like = self.like(write);
+                pour_next(&self.files_of(write.uid), &path, staged, expected, like).await?
+            }
         };
         self.now_is(write, id, known);
         // What is not here is in the new version too, and with the old one it goes.
@@ -146,9 +149,19 @@ impl Posix {
     fn record_of(&self, write: &Write) -> Record {
         let cluster = self.home.get().map_or("", |home| home.cluster());
         let mut record = Record::new(cluster, self.place_of(write).as_str(), write.uid);
-        record.replaces = Some(write.known.lock().status.id.0);
+        let known = write.known.lock().clone();
+        record.replaces = Some(known.status.id.0);
         record.new = write.is_new();
+        Like { mode: record.mode, owner: record.owner, group: record.group } = self.like(write);
         record
+    }
+
+    /// What a file that is made again is like.
+    fn like(&self, write: &Write) -> Like {
+        let known = write.known.lock();
+        let status = &known.status;
+        let (owner, group) = (status.owner.clone(), status.group.clone());
+        Like { mode: status.mode & 0o7777, owner, group }
     }
 
     /// What has been written so far is safe.
@@ -213,15 +226,18 @@ impl Posix {
         let posix = self.clone();
         group.spawn_until_stop("publish staged files", async move {
             loop {
-                tokio::time::sleep(RETRY).await;
-                for write in posix.handles.all_writing() {
-                    if write.writers() == 0
-                        && let Some(staged) = write.staged().filter(|staged| staged.is_saved())
-                    {
-                        posix.retry(&write, &staged).await;
-                        posix.end(&write);
+                let all = posix.handles.all_writing();
+                let kept = all.iter().filter(|write| write.writers() == 0);
+                let tried = stream::iter(kept).for_each_concurrent(AT_A_TIME, |write| async {
+                    if let Some(staged) = write.staged().filter(|staged| staged.is_saved()) {
+                        posix.retry(write, &staged).await;
+                        posix.end(write);
                     }
-                }
+                });
+                tried.await;
+                drop(all);
+                posix.publish_unclaimed().await;
+                tokio::time::sleep(RETRY).await;
             }
         });
     }

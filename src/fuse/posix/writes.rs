@@ -200,6 +200,7 @@ impl Posix {
             staged.truncate(0).await?;
         }
         if how.whole && !staged.is_whole() && staged.length() <= WHOLE {
+            self.renew_base(write, &staged).await?;
             staged.fetch().await?;
         }
         Ok(false)
@@ -267,6 +268,20 @@ impl Posix {
         };
         let read_ahead = Some(self.options.max_read_ahead);
         Ok(self.files.open_status(status, &OpenOptions { read_ahead, ..Default::default() })?)
+    }
+
+    /// Has what is not here of a file that is being changed read from where it is now.
+    ///
+    /// # Errors
+    /// `ESTALE` where others have changed the file; what asking the master fails with.
+    pub async fn renew_base(&self, write: &Arc<Write>, staged: &Staged) -> Result<(), Errno> {
+        let Some(version) = staged.outdated() else { return Ok(()) };
+        let reader = self.base_of(write).await?;
+        if reader.status().id != version {
+            return Err(Errno::STALE);
+        }
+        staged.renew(reader);
+        Ok(())
     }
 
     /// Asks the master for what it knows of a file that is being changed.

@@ -64,6 +64,9 @@ pub struct Staged {
 
 struct State {
     base: Option<Base>,
+    /// The version that has all the base's bytes by now, where nobody could be asked how to read that: what
+    /// the base reads has gone.
+    outdated: Option<FileId>,
     /// With a base: what of the file is here.
     present: Ranges,
     modified_ms: i64,
@@ -123,6 +126,7 @@ impl Staged {
     fn of(home: &Arc<Home>, name: String, data: File) -> Staged {
         let state = State {
             base: None,
+            outdated: None,
             present: Ranges::default(),
             modified_ms: 0,
             changes: 0,
@@ -453,3 +457,6 @@ async fn local<T: Send + 'static>(
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or(Err(Errno::IO))
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 use super::{Base, MOST_PIECES, PIECE, Source, Staged, local, read_here};
 use crate::client::{Reader, Writer};
 use crate::core::error::Result;
+use crate::core::model::FileId;
 use crate::core::runtime::{blocking, files};
 use crate::fuse::errno::Errno;
 use crate::fuse::staging::errno_of;
@@ -72,7 +73,7 @@ impl Staged {
             let state = self.look();
             record.modified_ms = state.modified_ms;
             record.base = state.base.as_ref().map(|base| BaseRecord {
-                id: base.reader.status().id.0,
+                id: state.outdated.unwrap_or(base.reader.status().id).0,
                 end: base.end,
                 present: state.present.list(),
             });
@@ -129,6 +130,31 @@ impl Staged {
         state.changes
     }
 
+    /// The version that is to be read in the place of what has gone, if there is one.
+    pub fn outdated(&self) -> Option<FileId> {
+        let state = self.state.lock();
+        state.outdated.filter(|_| state.base.is_some())
+    }
+
+    /// That version is read by `reader`.
+    pub fn renew(&self, reader: Reader) {
+        let mut state = self.state.lock();
+        if state.outdated.take().is_some()
+            && let Some(old) = &mut state.base
+        {
+            // It may have been cut meanwhile.
+            *old = Base { end: old.end.min(reader.len()), reader };
+        }
+    }
+
+    /// How many bytes [`Staged::fetch`] would fetch.
+    pub fn missing(&self) -> u64 {
+        let state = self.state.lock();
+        let base = state.base.as_ref().map_or(0, |base| base.end);
+        let plan = state.plan(0..base).into_iter();
+        plan.filter(|(_, from)| *from == Source::Base).map(|(part, _)| part.end - part.start).sum()
+    }
+
     /// Puts all its bytes into `writer`. The gate is to be held alone.
     ///
     /// # Errors
@@ -168,12 +194,17 @@ impl Staged {
         Ok(())
     }
 
-    /// The first `changes` of it are published, and `base` has all its bytes.
-    pub fn published(&self, changes: u64, base: Option<Reader>) {
+    /// The first `changes` of it are published as `version`, which has all its bytes and is read by `base`,
+    /// if that is known.
+    pub fn published(&self, changes: u64, version: FileId, base: Option<Reader>) {
+        let length = self.length();
         let mut state = self.state.lock();
         state.published = changes;
-        if let (Some(old), Some(reader)) = (&mut state.base, base) {
-            *old = Base { end: reader.len(), reader };
+        state.outdated = base.is_none().then_some(version);
+        match (&mut state.base, base) {
+            (Some(old), Some(reader)) => *old = Base { end: reader.len(), reader },
+            (Some(old), None) => old.end = length,
+            (None, _) => {}
         }
         drop(state);
         self.forget();

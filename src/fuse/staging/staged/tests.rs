@@ -1,0 +1,57 @@
+use super::*;
+use crate::client::{FileSystem, OpenOptions};
+use crate::core::config::Config;
+use crate::core::model::Status;
+use crate::fuse::staging::left_in;
+
+/// Reads the version `id`, which nobody is asked for here.
+fn version(id: i64, length: u64) -> Reader {
+    let files = FileSystem::connect(&Config::with(&[]).unwrap());
+    let status = Status {
+        id: FileId(id),
+        length,
+        block_size: 1 << 20,
+        completed: true,
+        ..Status::default()
+    };
+    files.open_status(status, &OpenOptions::default()).unwrap()
+}
+
+fn base(staged: &Staged) -> (i64, u64) {
+    let state = staged.state.lock();
+    let base = state.base.as_ref().unwrap();
+    (base.reader.status().id.0, base.end)
+}
+
+#[tokio::test]
+async fn a_published_version_that_could_not_be_asked_for_is_read_once_it_can_be() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = Home::make(temp.path(), 1 << 30, "c").unwrap();
+    let staged = Arc::new(Staged::new(&home, Some(version(7, 1000)), 5).unwrap());
+    staged.write(1000, Bytes::from_static(b"behind")).await.unwrap();
+    assert_eq!((staged.missing(), staged.outdated()), (1000, None));
+    staged.published(staged.changes(), FileId(9), None);
+    // Until then nothing says that the old version has what is not here.
+    assert_eq!((base(&staged), staged.outdated()), ((7, 1006), Some(FileId(9))));
+    staged.write(0, Bytes::from_static(b"again")).await.unwrap();
+    staged.save(|| Record::new("c", "/f", 0)).await.unwrap();
+    let left = left_in(&home.dir);
+    assert_eq!(left[0].record.base.as_ref().unwrap().id, 9);
+    staged.truncate(500).await.unwrap();
+    staged.renew(version(9, 1006));
+    assert_eq!((base(&staged), staged.outdated(), staged.missing()), ((9, 500), None, 495));
+    staged.published(staged.changes(), FileId(11), Some(version(11, 500)));
+    assert_eq!((base(&staged), staged.outdated()), ((11, 500), None));
+}
+
+#[tokio::test]
+async fn there_is_no_more_room_than_the_limit_whoever_asks() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = Home::make(temp.path(), 100, "c").unwrap();
+    let staged = Arc::new(Staged::new(&home, None, 5).unwrap());
+    staged.write(0, Bytes::from_static(&[1; 60])).await.unwrap();
+    assert_eq!(staged.write(60, Bytes::from_static(&[1; 60])).await, Err(Errno(libc::ENOSPC)));
+    // What was refused is not counted.
+    staged.write(60, Bytes::from_static(&[1; 40])).await.unwrap();
+    assert_eq!(staged.length(), 100);
+}

@@ -5,9 +5,8 @@ use super::print::{Out, Output, size};
 use crate::client::{FileSystem, OpenOptions};
 use crate::core::config::Config;
 use crate::core::error::{Context, Result, failed_precondition, not_found};
-use crate::core::model::FsPath;
 use crate::fuse::staging::{self, Home, Left, Staged};
-use crate::fuse::{Verdict, publish_left};
+use crate::fuse::{Verdict, publish_left, version_of};
 use clap::{Args, Subcommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -142,15 +141,15 @@ async fn export(config: Config, left: Left, file: PathBuf) -> Result<()> {
     let base = match &left.record.base {
         None => None,
         Some(base) => {
-            let now = files.status(&FsPath::parse(&left.record.path)?).await?;
-            if now.id.0 != base.id {
+            let (_, now) = version_of(&files, &left).await?;
+            let Some(now) = now.filter(|now| now.id.0 == base.id) else {
                 return Err(failed_precondition(format!(
                     "only a part of {} was changed, and the version that the rest is of has gone; what \
                      was changed is in {}, at the offsets that the record beside it says",
                     left.record.path,
                     left.data().display()
                 )));
-            }
+            };
             Some(files.open_status(now, &OpenOptions::default())?)
         }
     };

@@ -31,7 +31,7 @@ mod posix;
 pub mod staging;
 
 pub use options::Options;
-pub use posix::{Verdict, publish_left};
+pub use posix::{Verdict, publish_left, version_of};
 
 use crate::client::FileSystem;
 use crate::core::config::Config;
@@ -125,7 +125,7 @@ async fn first_answer(posix: &Posix, config: &Config) -> Result<()> {
     }
 }
 
-/// Makes room for files that are changed, and publishes what earlier mounts left there.
+/// Makes room for files that are changed, and takes over what earlier mounts left there.
 async fn stage(posix: &Posix, config: &Config) -> Result<()> {
     let cluster = posix.cluster().await?;
     let (above, limit) = (config.fuse.staging_dir.clone(), config.fuse.staging_size.0);

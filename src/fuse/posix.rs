@@ -21,7 +21,7 @@ use super::handles::{Handle, Handles};
 use super::inodes::{Child, Found, Inodes, Known, Listed, Listing, ROOT, Stale};
 use super::options::Options;
 use super::owners::Owners;
-use super::staging::Home;
+use super::staging::{Home, Left};
 use crate::client::{Capacity, FileSystem, ListOptions};
 use crate::core::error::{ErrorKind, Result};
 use crate::core::model::{FsPath, Node, Status};
@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 pub use changes::Change;
 pub use files::Opened;
-pub use recover::{Verdict, publish_left};
+pub use recover::{Verdict, publish_left, version_of};
 use walks::Walks;
 pub use writes::{Caller, Created, How};
 
@@ -109,6 +109,8 @@ pub struct Posix {
     home: OnceLock<Arc<Home>>,
     /// Inodes that the kernel wrote by itself: what it has cached of them is old.
     lent: Mutex<HashSet<u64>>,
+    /// What earlier mounts left staged and has no place in this one.
+    unclaimed: Mutex<Vec<(Arc<Home>, Left)>>,
     /// Whether fsync publishes.
     publish_on_fsync: bool,
     ahead: Ahead,
@@ -140,6 +142,7 @@ impl Posix {
             options,
             home: OnceLock::new(),
             lent: Mutex::default(),
+            unclaimed: Mutex::default(),
             publish_on_fsync: false,
             ahead: Ahead::default(),
             root,

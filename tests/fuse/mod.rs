@@ -10,6 +10,7 @@ mod locks;
 mod model;
 mod nodes;
 mod read;
+mod recover;
 mod safe;
 mod staged;
 mod stat;

@@ -105,6 +105,10 @@ impl Posix {
         expected: Expected,
     ) -> Result<()> {
         let _alone = staged.alone().await;
+        if let Err(errno) = self.renew_base(write, staged).await {
+            let why = std::io::Error::from_raw_os_error(errno.0);
+            return Err(unavailable(format!("what was not changed is not to be had: {why}")));
+        }
         let changes = staged.settle().await?;
         let path = self.place_of(write);
         let made = match first {
@@ -131,7 +135,7 @@ impl Posix {
             true => None,
             false => self.base_of(write).await.ok(),
         };
-        staged.published(changes, base);
+        staged.published(changes, id, base);
         Ok(())
     }
 
@@ -176,6 +180,8 @@ impl Posix {
         if self.publish_on_fsync {
             return self.publish(write).await;
         }
+        // Where that fails, what is here is made durable all the same.
+        self.renew_base(write, &staged).await.ok();
         staged.save(|| self.record_of(write)).await
     }
 
@@ -255,7 +261,7 @@ impl Posix {
                 // Only the answer was lost.
                 self.now_is(write, now.id, (now.length, now.modified_ms));
                 let base = self.base_of(write).await.ok();
-                return staged.published(staged.changes(), base);
+                return staged.published(staged.changes(), now.id, base);
             }
             Err(error) if error.kind() == ErrorKind::NotFound && write.is_new() => None,
             Err(error) if error.kind() != ErrorKind::NotFound => {

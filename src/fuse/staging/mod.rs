@@ -94,6 +94,11 @@ impl Home {
         &self.cluster
     }
 
+    /// Bytes that all files in it may take together.
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// A new file's name and the file.
     fn create(&self) -> std::result::Result<(String, File), Errno> {
         let name = (self.last.fetch_add(1, Ordering::Relaxed) + 1).to_string();

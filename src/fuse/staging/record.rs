@@ -25,6 +25,12 @@ pub struct Record {
     pub path: String,
     /// Number of the user who wrote it.
     pub uid: u32,
+    /// Permission bits, owner and group, should the file have to be made again.
+    pub mode: u32,
+    /// Its owner, as the tree has it.
+    pub owner: String,
+    /// Its group.
+    pub group: String,
     /// The file that was at the path when it was changed first; none where nothing was.
     pub replaces: Option<i64>,
     /// Whether no version of it was ever published: then its file may be missing.
@@ -57,6 +63,9 @@ impl Record {
             cluster: cluster.into(),
             path: path.into(),
             uid,
+            mode: 0o600,
+            owner: String::new(),
+            group: String::new(),
             replaces: None,
             new: false,
             modified_ms: 0,

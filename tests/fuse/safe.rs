@@ -167,11 +167,12 @@ fn deleting_a_file_that_is_open_waits_for_no_large_fetch_and_needs_no_room() {
     let Some(mounted) = mount(cluster, "rw") else { return };
     for name in ["large", "medium"] {
         let file = update(&mounted.path(name));
-        file.write_all_at(b"here", 100).unwrap();
+        // The kernel reads pages.
+        file.write_all_at(&[7; 4096], 1 << 20).unwrap();
         std::fs::remove_file(mounted.path(name)).unwrap();
-        let mut read = [0; 4];
-        file.read_exact_at(&mut read, 100).unwrap();
-        assert_eq!(&read, b"here");
+        let mut read = [0; 4096];
+        file.read_exact_at(&mut read, 1 << 20).unwrap();
+        assert_eq!(read, [7; 4096]);
         use std::os::unix::fs::MetadataExt;
         assert_eq!(file.metadata().unwrap().nlink(), 0);
         drop(file);

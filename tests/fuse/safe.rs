@@ -73,6 +73,8 @@ fn what_others_wrote_after_a_failed_close_is_not_overwritten_by_another_try() {
         let left = left.as_array().unwrap();
         left.iter().all(|left| left.to_string().contains("others changed")).then_some(())
     });
+    let said = mounted.cluster().ok(&["fuse", "staged", "ls"]);
+    assert!(!said.contains("tried again"), "{said}");
     assert_eq!(elsewhere(&mounted, "/old"), b"newer");
     assert_eq!(elsewhere(&mounted, "/new"), b"second try");
 }

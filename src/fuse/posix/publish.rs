@@ -156,6 +156,7 @@ impl Posix {
         let known = write.known.lock().clone();
         record.replaces = Some(known.status.id.0);
         record.new = write.is_new();
+        record.given_up = write.is_given_up();
         Like { mode: record.mode, owner: record.owner, group: record.group } = self.like(write);
         record
     }
@@ -269,8 +270,8 @@ impl Posix {
             }
             _ => {
                 let changed = "others changed or deleted the file since: unmount, then see goosefs fuse staged";
-                self.keep(write, staged, &Error::new(ErrorKind::Changed, changed)).await;
-                return write.give_up();
+                write.give_up();
+                return self.keep(write, staged, &Error::new(ErrorKind::Changed, changed)).await;
             }
         };
         self.publish_over(write, Some(expected)).await.ok();

@@ -41,6 +41,8 @@ pub struct Record {
     pub base: Option<BaseRecord>,
     /// Why it was not published, if that was tried.
     pub failure: Option<String>,
+    /// Whether it is not tried again: others have changed the file.
+    pub given_up: bool,
 }
 
 /// The version under a staged file.
@@ -71,6 +73,7 @@ impl Record {
             modified_ms: 0,
             base: None,
             failure: None,
+            given_up: false,
         }
     }
 

@@ -174,12 +174,16 @@ fn records_of_others_and_links_are_left_alone() {
     forge("9-linked", "/linked", true);
     let theirs = forge("9-theirs", "/theirs", false);
     std::os::unix::fs::chown(&theirs, Some(65_534), None).unwrap();
-    forge("9-mine", "/mine", false);
+    let mine = forge("9-mine", "/mine", false);
+    // Nobody asked for these to last.
+    std::fs::write(mine.join("2.data"), "never synced").unwrap();
+    std::fs::write(mine.join("3.new"), "{").unwrap();
     mounted.serve_killed_again();
     eventually("what is ours is published", || {
         (elsewhere(&mounted, "/mine") == b"secret" && elsewhere(&mounted, "/f") == b"mine")
             .then_some(())
     });
+    eventually("its directory goes", || (!mine.exists()).then_some(()));
     for name in ["linked", "theirs"] {
         assert!(std::fs::metadata(mounted.path(name)).is_err(), "{name}");
     }

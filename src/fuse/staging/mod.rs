@@ -38,6 +38,8 @@ const LOCK: &str = "lock";
 const DATA: &str = "data";
 /// How the name of its record ends.
 const RECORD: &str = "json";
+/// How it ends while it is written (`core::runtime::files`).
+const UNFINISHED: &str = "new";
 
 /// The directory of one process.
 #[derive(Debug)]
@@ -256,12 +258,13 @@ pub fn left_in(home: &Path) -> Vec<Left> {
 }
 
 /// Removes bytes without a record from the directory of a process that has gone: nobody asked for them
-/// to last.
+/// to last. And what was to become a record.
 pub fn clear(home: &Home) {
     for entry in std::fs::read_dir(&home.dir).into_iter().flatten().flatten() {
         let path = entry.path();
-        let is_data = path.extension().is_some_and(|ending| ending == DATA);
-        if is_data && path.with_extension(RECORD).symlink_metadata().is_err() {
+        let ends = |with: &str| path.extension().is_some_and(|ending| ending == with);
+        let is_data = ends(DATA);
+        if ends(UNFINISHED) || is_data && path.with_extension(RECORD).symlink_metadata().is_err() {
             std::fs::remove_file(&path).ok();
         }
     }

@@ -93,7 +93,9 @@ fn list(config: &Config, mut out: Out) -> Result<()> {
         let mounted = Home::adopt(&left.home, u64::MAX, "")?.is_none();
         let record = &left.record;
         let state = match (&record.failure, mounted) {
-            (Some(failure), true) if !record.given_up => format!("tried again by its mount: {failure}"),
+            (Some(failure), true) if !record.given_up => {
+                format!("tried again by its mount: {failure}")
+            }
             (Some(failure), _) => failure.clone(),
             (None, true) => "open in its mount".into(),
             (None, false) => "left by a mount that has gone".into(),

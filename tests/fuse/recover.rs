@@ -202,7 +202,14 @@ fn files_are_staged_where_nobody_else_can_write() {
     let dir = cluster.dir().join("mnt");
     std::fs::create_dir(&dir).unwrap();
     let setting = format!("fuse.staging.dir={}", staging.display());
-    let refused =
-        cluster.fails(&["-D", &setting, "fuse", "mount", "/", dir.to_str().unwrap(), "--foreground"]);
+    let refused = cluster.fails(&[
+        "-D",
+        &setting,
+        "fuse",
+        "mount",
+        "/",
+        dir.to_str().unwrap(),
+        "--foreground",
+    ]);
     assert!(refused.contains("can be written by others"), "{refused}");
 }

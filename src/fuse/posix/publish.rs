@@ -190,7 +190,8 @@ impl Posix {
     pub async fn abandon_writes(&self) {
         let all = self.handles.all_writing();
         // Whoever ends us may not wait for the rest.
-        let saved = stream::iter(&all).for_each_concurrent(AT_A_TIME, |write| self.save_last(write));
+        let saved =
+            stream::iter(&all).for_each_concurrent(AT_A_TIME, |write| self.save_last(write));
         saved.await;
         let ended = stream::iter(&all).for_each_concurrent(AT_A_TIME, |write| self.abandon(write));
         if tokio::time::timeout(LAST_TRY, ended).await.is_err() {

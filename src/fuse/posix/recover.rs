@@ -153,7 +153,9 @@ fn say(left: &Left, verdict: Verdict) {
             "staged by an earlier mount, and changed by others since: it stays staged; see goosefs fuse \
              staged"
         ),
-        _ => tracing::info!(id, path, "an earlier mount had staged it: it is, or will be, published"),
+        _ => {
+            tracing::info!(id, path, "an earlier mount had staged it: it is, or will be, published")
+        }
     }
 }
 

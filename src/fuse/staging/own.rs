@@ -105,7 +105,8 @@ mod tests {
         symlink(&dir, &other).unwrap();
         check_dir(&dir).unwrap();
         assert!(check_dir(&other).is_err() && check_dir(&file).is_err());
-        for (bits, alone, shared) in [(0o755, true, true), (0o777, false, false), (0o1777, false, true)]
+        for (bits, alone, shared) in
+            [(0o755, true, true), (0o777, false, false), (0o1777, false, true)]
         {
             mode(&dir, bits);
             let found = (check_dir(&dir).is_ok(), check_shared(&dir).is_ok());

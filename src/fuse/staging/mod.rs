@@ -13,7 +13,7 @@
 //! next mount, or by hand (`goosefs fuse staged`).
 //!
 //! A record makes us read a file and put its bytes where others may see them, so what is not our user's own
-//! counts for nothing here, and no link is followed ([`own`]).
+//! counts for nothing here, and no link is followed (`own.rs`).
 
 mod own;
 mod ranges;

@@ -190,7 +190,10 @@ impl Writer {
         let mut open = self.open.take().ok_or_else(ended)?;
         match open.take_back(to).await {
             Ok(()) => {
-                open.drop_written().await;
+                open.reset();
+                if open.is_given_up().await {
+                    open.drop_blocks().await;
+                }
                 Ok(())
             }
             // Nobody can complete it any more.
@@ -587,15 +590,25 @@ impl Open {
     }
 
     /// Takes back what was written: streams are reset, the incomplete file and its blocks go. What
-    /// cannot be reached now the master removes later.
+    /// cannot be reached now the master removes later. A file that may be complete, since no answer says
+    /// that it is not, keeps its blocks; should it not be, the workers find out.
     async fn discard(mut self) {
-        if !self.next && self.is_there().await {
+        self.reset();
+        if !self.next {
+            if !self.is_there().await {
+                return;
+            }
             let options = DeleteOptions { cache_only: true, unchecked: true, recursive: false };
-            if let Err(error) = self.fs.delete(&self.status.path, &options).await {
+            if let Err(error) = self.fs.delete(&self.status.path, &options).await
+                && error.kind() != ErrorKind::NotFound
+            {
                 tracing::warn!(%error, "removing an incomplete file; the master will, later");
+                return;
             }
         }
-        self.drop_written().await;
+        if self.is_given_up().await {
+            self.drop_blocks().await;
+        }
     }
 
     /// Whether the incomplete file is at its path: another may be by now, or ours be complete after
@@ -606,20 +619,32 @@ impl Open {
         found.is_ok_and(|now| now.id == self.status.id && !now.completed)
     }
 
-    /// Streams are reset and blocks go; a next version goes too.
-    async fn drop_written(&mut self) {
+    /// Streams that are open end, and what they wrote is discarded.
+    fn reset(&mut self) {
         self.block = None;
         self.ufs = None;
         self.committing.clear();
+    }
+
+    /// Nobody can complete this version any more: a next one is given up for that.
+    async fn is_given_up(&self) -> bool {
+        if !self.next {
+            return true;
+        }
         let path = &self.status.path;
-        if self.next
-            && let Err(error) = self.fs.drop_next(path, self.status.id).await
-        {
+        let dropped = self.fs.drop_next(path, self.status.id).await;
+        if let Err(error) = &dropped {
             tracing::debug!(%error, %path, "removing a next version; the master will, later");
         }
+        dropped.is_ok()
+    }
+
+    /// The master keeps those of a file that is complete after all.
+    async fn drop_blocks(&self) {
         let begun = self.sent.div_ceil(self.status.block_size.max(1));
         let blocks = (0..begun).map(|index| self.status.id.block(index)).collect();
         if let Err(error) = self.fs.remove_blocks(blocks).await {
+            let path = &self.status.path;
             tracing::debug!(%error, %path, "removing the blocks of an incomplete file");
         }
     }

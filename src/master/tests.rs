@@ -593,6 +593,22 @@ mod workers {
     }
 
     #[tokio::test]
+    async fn blocks_of_a_complete_file_are_not_dropped_because_its_writer_thinks_that_it_failed() {
+        let mut master = Fixture::start().await;
+        let (mut reports, id) = register(&master).await;
+        let complete = master.create("/complete", WritePType::MustCache).await.unwrap();
+        master.complete(&complete, 10).await.unwrap();
+        let given_up = master.create("/given-up", WritePType::MustCache).await.unwrap();
+        let first = |info: &FileInfo| info.file_id() & !0xFF_FFFF;
+        let block_ids = vec![first(&complete), first(&given_up)];
+        master.client.remove_blocks(RemoveBlocksPRequest { block_ids }).await.unwrap();
+        let dropped = told(&mut reports, id, |answer| {
+            answer.command.map(|command| command.data).filter(|data| !data.is_empty())
+        });
+        assert_eq!(dropped.await, [first(&given_up)]);
+    }
+
+    #[tokio::test]
     async fn a_load_reaches_the_worker_and_ends_with_its_report() {
         let master = Fixture::start().await;
         for n in 0..20 {

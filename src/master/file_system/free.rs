@@ -7,6 +7,7 @@ use crate::core::security::Access;
 use crate::master::journal::entry::{Change, CommitLocation, MoveLocation};
 use crate::master::sync::Freshness;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 impl FileSystem {
     /// Drops the cached copies of a file, or of everything below a directory.
@@ -56,9 +57,33 @@ impl FileSystem {
         self.workers.free((0..status.block_count()).map(|index| status.id.block(index)));
     }
 
-    /// Drops single blocks wherever they are; what a client does that gives up writing.
-    pub fn remove_blocks(&self, blocks: impl IntoIterator<Item = BlockId>) {
-        self.workers.free(blocks);
+    /// Drops single blocks wherever they are; what a client does that gives up writing. It may be mistaken:
+    /// the answer that its file is complete can be lost. The blocks of such a file stay.
+    ///
+    /// # Errors
+    /// When the tree cannot be read; nothing is dropped then.
+    pub fn remove_blocks(&self, blocks: impl IntoIterator<Item = BlockId>) -> Result<()> {
+        let mut complete: BTreeMap<FileId, bool> = BTreeMap::new();
+        let mut given_up = Vec::new();
+        for block in blocks {
+            let stays = match complete.entry(block.file()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(unknown) => *unknown.insert(self.is_complete(block.file())?),
+            };
+            if !stays {
+                given_up.push(block);
+            }
+        }
+        self.workers.free(given_up);
+        Ok(())
+    }
+
+    fn is_complete(&self, id: FileId) -> Result<bool> {
+        match self.by_id(id) {
+            Ok(status) => Ok(status.completed),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Notes that the worker `to` holds these blocks, which are nowhere else, and that `from` will not

@@ -328,7 +328,7 @@ impl FileSystemMasterClientService for Files {
         request: Request<RemoveBlocksPRequest>,
     ) -> Answered<RemoveBlocksPResponse> {
         let ids = request.into_inner().block_ids;
-        self.files()?.remove_blocks(ids.into_iter().map(BlockId));
+        self.files()?.remove_blocks(ids.into_iter().map(BlockId))?;
         answer(RemoveBlocksPResponse {})
     }
 

@@ -9,7 +9,7 @@ use super::errno::Errno;
 use super::inodes::Known;
 use super::staging::Staged;
 use crate::client::{Reader, SetAttributes, Writer};
-use crate::core::model::FsPath;
+use crate::core::model::{FileId, FsPath};
 use crate::core::rpc::lend::LentBlock;
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -87,6 +87,10 @@ pub struct Write {
     pub unlinked: AtomicBool,
     /// Whether no version of it was published yet.
     new: AtomicBool,
+    /// Whether publishing it has failed, so that what others made since is newer.
+    failed: AtomicBool,
+    /// The version that was begun last, which may be there although nobody was told so.
+    attempt: Mutex<Option<FileId>>,
     /// Whether others have changed it, so that what is staged is for people to decide on.
     given_up: AtomicBool,
     open: Mutex<Open>,
@@ -143,6 +147,8 @@ impl Write {
             staged: RwLock::default(),
             unlinked: AtomicBool::new(false),
             new: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            attempt: Mutex::default(),
             given_up: AtomicBool::new(false),
             open: Mutex::default(),
         }
@@ -162,7 +168,28 @@ impl Write {
     /// A version of it is published.
     pub fn published(&self) {
         self.new.store(false, Ordering::Release);
+        self.failed.store(false, Ordering::Release);
         self.given_up.store(false, Ordering::Release);
+    }
+
+    /// Publishing it has failed.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Whether that is so.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// What is staged goes to `writer`.
+    pub fn attempt(&self, writer: &Writer) {
+        *self.attempt.lock() = writer.status().map(|status| status.id);
+    }
+
+    /// The version that it went to last.
+    pub fn attempted(&self) -> Option<FileId> {
+        *self.attempt.lock()
     }
 
     /// It is not tried again to publish it.

@@ -80,6 +80,38 @@ fn what_others_wrote_after_a_failed_close_is_not_overwritten_by_another_try() {
 }
 
 #[test]
+fn what_others_wrote_after_a_failed_close_is_not_overwritten_when_the_mount_ends() {
+    let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
+    let other = mounted.again();
+    for name in ["open", "closed"] {
+        std::fs::write(mounted.path(name), "original").unwrap();
+    }
+    let (open, closed) = (update(&mounted.path("open")), update(&mounted.path("closed")));
+    let second = open.try_clone().unwrap();
+    for file in [&open, &closed] {
+        file.write_all_at(b"too late", 0).unwrap();
+    }
+    mounted.cluster_mut().workers[0].kill();
+    for file in [open, closed] {
+        assert!(nix::unistd::close(file).is_err());
+    }
+    mounted.cluster_mut().workers[0].start();
+    for name in ["open", "closed"] {
+        eventually("another writes it", || std::fs::write(other.path(name), "newer").ok());
+    }
+    // Its program does not look at errors.
+    second.write_all_at(b"and more", 0).unwrap();
+    drop(second);
+    assert_eq!(elsewhere(&mounted, "/open"), b"newer");
+    mounted.unmount();
+    mounted.server().wait().unwrap();
+    for name in ["/open", "/closed"] {
+        assert_eq!(elsewhere(&mounted, name), b"newer", "{name}");
+    }
+    assert!(staged(&mounted).contains("/open"), "what was not published is kept");
+}
+
+#[test]
 fn syncing_what_is_published_leaves_nothing_behind() {
     let Some(mounted) = mount(Cluster::start(), "rw") else { return };
     std::fs::write(mounted.path("clean"), "published").unwrap();

@@ -6,7 +6,7 @@
 //! nobody else changes the file; the next mount goes on with it.
 
 use super::Posix;
-use super::recover::{Like, pour, pour_next};
+use super::recover::{Like, next_version, pour};
 use crate::client::{Expected, Writer};
 use crate::core::error::{Error, ErrorKind, Result, unavailable};
 use crate::core::model::Status;
@@ -32,13 +32,35 @@ impl Posix {
     /// # Errors
     /// Whatever that fails with. What was staged stays so.
     pub(super) async fn publish(&self, write: &Arc<Write>) -> Result<(), Errno> {
-        self.publish_over(write, None).await
+        let mut state = write.state.lock().await;
+        self.publish_held(write, &mut state).await
     }
 
-    /// The same if `expected` is what is at its path.
-    async fn publish_over(&self, write: &Arc<Write>, expected: Expected) -> Result<(), Errno> {
-        let mut state = write.state.lock().await;
-        match std::mem::replace(&mut *state, Writing::Published) {
+    /// The same for one whose state is held. Whoever publishes is the last who wrote, unless that failed
+    /// before: what others have made since is newer then.
+    pub(super) async fn publish_held(
+        &self,
+        write: &Arc<Write>,
+        state: &mut Writing,
+    ) -> Result<(), Errno> {
+        if write.has_failed()
+            && !write.is_unlinked()
+            && matches!(state, Writing::Staged(_))
+            && let Some(staged) = write.staged().filter(|staged| staged.is_dirty())
+        {
+            return self.publish_again(write, &staged, state).await;
+        }
+        self.publish_over(write, state, None).await
+    }
+
+    /// Publishes if `expected` is what is at its path.
+    async fn publish_over(
+        &self,
+        write: &Arc<Write>,
+        state: &mut Writing,
+        expected: Expected,
+    ) -> Result<(), Errno> {
+        match std::mem::replace(state, Writing::Published) {
             Writing::Published => Ok(()),
             Writing::Failed(errno) => {
                 *state = Writing::Failed(errno);
@@ -61,6 +83,7 @@ impl Posix {
                 let new = first.is_some();
                 let published = self.publish_staged(write, &staged, first, expected).await;
                 if let Err(error) = &published {
+                    write.fail();
                     // Also one without any bytes is to be tried again.
                     staged.set_modified(staged.modified_ms(), new);
                     self.keep(write, &staged, error).await;
@@ -113,6 +136,7 @@ impl Posix {
         let path = self.place_of(write);
         let made = match first {
             Some(writer) if writer.status().is_some_and(|status| status.path == path) => {
+                write.attempt(&writer);
                 let made = pour(staged, *writer).await;
                 // The master may have given it up, if it was open for long.
                 made.map(Some).or_else(|error| match error.kind() {
@@ -125,8 +149,10 @@ impl Posix {
         let (id, known) = match made {
             Some(made) => made,
             None => {
-                let like = self.like(write);
-                pour_next(&self.files_of(write.uid), &path, staged, expected, like).await?
+                let files = self.files_of(write.uid);
+                let writer = next_version(&files, &path, expected, self.like(write)).await?;
+                write.attempt(&writer);
+                pour(staged, writer).await?
             }
         };
         self.now_is(write, id, known);
@@ -141,10 +167,14 @@ impl Posix {
 
     /// What could not be published outlasts this process.
     async fn keep(&self, write: &Write, staged: &Arc<Staged>, error: &Error) {
+        let path = self.place_of(write);
+        tracing::warn!(%error, %path, "not published: it stays staged");
+        self.save_unpublished(write, staged, error).await;
+    }
+
+    async fn save_unpublished(&self, write: &Write, staged: &Arc<Staged>, error: &Error) {
         let mut record = self.record_of(write);
         record.failure = Some(error.to_string());
-        let path = &record.path;
-        tracing::warn!(%error, path, "not published: it stays staged");
         if let Err(errno) = staged.save_at_once(record).await {
             tracing::error!(?errno, "a staged file is not safe either");
         }
@@ -237,8 +267,11 @@ impl Posix {
                 let all = posix.handles.all_writing();
                 let kept = all.iter().filter(|write| write.writers() == 0);
                 let tried = stream::iter(kept).for_each_concurrent(AT_A_TIME, |write| async {
-                    if let Some(staged) = write.staged().filter(|staged| staged.is_saved()) {
-                        posix.retry(write, &staged).await;
+                    let saved = write.staged().is_some_and(|staged| staged.is_saved());
+                    if saved && write.has_failed() && !write.is_given_up() {
+                        posix.publish(write).await.ok();
+                    }
+                    if saved {
                         posix.end(write);
                     }
                 });
@@ -251,31 +284,53 @@ impl Posix {
     }
 
     /// Tries once more, unless others have changed the file since: what they made is newer.
-    async fn retry(&self, write: &Arc<Write>, staged: &Arc<Staged>) {
+    async fn publish_again(
+        &self,
+        write: &Arc<Write>,
+        staged: &Arc<Staged>,
+        state: &mut Writing,
+    ) -> Result<(), Errno> {
         if write.is_given_up() {
-            return;
+            return Err(Errno::STALE);
         }
         let path = self.place_of(write);
         let id = write.known.lock().status.id;
         let expected = match self.files.status(&path).await {
             Ok(now) if now.id == id => Some(id),
-            Ok(now) if is_published(&now, staged) => {
+            Ok(now) if is_ours(&now, write, staged) => {
                 // Only the answer was lost.
                 self.now_is(write, now.id, (now.length, now.modified_ms));
-                let base = self.base_of(write).await.ok();
-                return staged.published(staged.changes(), now.id, base);
+                if is_published(&now, staged) {
+                    let base = self.base_of(write).await.ok();
+                    staged.published(staged.changes(), now.id, base);
+                    return Ok(());
+                }
+                // Written again since.
+                staged.outdate(now.id);
+                Some(now.id)
             }
             Err(error) if error.kind() == ErrorKind::NotFound && write.is_new() => None,
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return tracing::debug!(%error, %path, "publishing what is staged");
+                tracing::debug!(%error, %path, "publishing what is staged");
+                self.save_unpublished(write, staged, &error).await;
+                return Err(error.into());
             }
             _ => {
                 let changed = "others changed or deleted the file since: unmount, then see goosefs fuse staged";
                 write.give_up();
-                return self.keep(write, staged, &Error::new(ErrorKind::Changed, changed)).await;
+                self.keep(write, staged, &Error::new(ErrorKind::Changed, changed)).await;
+                return Err(Errno::STALE);
             }
         };
-        self.publish_over(write, Some(expected)).await.ok();
+        self.publish_over(write, state, Some(expected)).await
+    }
+}
+
+/// Whether the version that is there is one that was made of what is staged.
+fn is_ours(now: &Status, write: &Write, staged: &Staged) -> bool {
+    match write.attempted() {
+        Some(id) => now.completed && now.id == id,
+        None => is_published(now, staged),
     }
 }
 

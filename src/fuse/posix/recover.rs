@@ -10,7 +10,7 @@
 //! decision (`goosefs fuse staged`).
 
 use super::Posix;
-use crate::client::{CreateOptions, Expected, FileSystem, OpenOptions, Reader};
+use crate::client::{CreateOptions, Expected, FileSystem, OpenOptions, Reader, Writer};
 use crate::core::error::{Context, ErrorKind, Result, failed_precondition};
 use crate::core::model::{FileId, FsPath, Status};
 use crate::core::runtime::blocking;
@@ -106,6 +106,8 @@ impl Posix {
         let staged = Arc::new(Staged::adopt(home, left, base)?);
         let write = Write::new(found.ino, record.uid, found.known, Writing::Staged(None));
         let write = if record.new { write.of_new() } else { write };
+        // It is published over what it began as, and over nothing else.
+        write.fail();
         *write.staged.write() = Some(staged.clone());
         let write = self.handles.begin(write, false);
         self.handles.leave(&write, false);
@@ -242,8 +244,8 @@ pub async fn publish_left(
     let (owner, group) = (record.owner.clone(), record.group.clone());
     let like = Like { mode: record.mode, owner, group };
     let changes = staged.changes();
-    let poured = pour_next(&files, &path, &staged, expected, like).await;
-    let (version, _) = poured.with_context(|| format!("publishing {path}"))?;
+    let poured = async { pour(&staged, next_version(&files, &path, expected, like).await?).await };
+    let (version, _) = poured.await.with_context(|| format!("publishing {path}"))?;
     staged.published(changes, version, None);
     Ok(Verdict::Published)
 }
@@ -263,14 +265,13 @@ fn base_of(files: &FileSystem, left: &Left, now: Option<&Status>) -> Result<Opti
 /// A version that was made: its id, its length and when it counts as modified.
 pub(super) type Poured = (FileId, (u64, i64));
 
-/// Makes the next version of `path` out of what is staged.
-pub(super) async fn pour_next(
+/// Begins the next version of `path`.
+pub(super) async fn next_version(
     files: &FileSystem,
     path: &FsPath,
-    staged: &Arc<Staged>,
     expected: Expected,
     like: Like,
-) -> Result<Poured> {
+) -> Result<Writer> {
     let Like { mode, owner, group } = like;
     let options = CreateOptions {
         next: true,
@@ -278,15 +279,11 @@ pub(super) async fn pour_next(
         mode: Some(mode),
         ..CreateOptions::default()
     };
-    let writer = files.on_behalf_of(owner, group).create(path, &options).await?;
-    pour(staged, writer).await
+    files.on_behalf_of(owner, group).create(path, &options).await
 }
 
 /// Puts all that is staged into a new version, and completes that.
-pub(super) async fn pour(
-    staged: &Arc<Staged>,
-    mut writer: crate::client::Writer,
-) -> Result<Poured> {
+pub(super) async fn pour(staged: &Arc<Staged>, mut writer: Writer) -> Result<Poured> {
     let modified_ms = staged.modified_ms();
     let id = writer.status().map(|status| status.id).unwrap_or_default();
     staged.pour(&mut writer).await?;

@@ -136,6 +136,11 @@ impl Staged {
         state.outdated.filter(|_| state.base.is_some())
     }
 
+    /// The bytes of the base are in `version` too, and may be nowhere else.
+    pub fn outdate(&self, version: FileId) {
+        self.state.lock().outdated = Some(version);
+    }
+
     /// That version is read by `reader`.
     pub fn renew(&self, reader: Reader) {
         let mut state = self.state.lock();

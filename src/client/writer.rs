@@ -190,10 +190,7 @@ impl Writer {
         let mut open = self.open.take().ok_or_else(ended)?;
         match open.take_back(to).await {
             Ok(()) => {
-                open.reset();
-                if open.is_given_up().await {
-                    open.drop_blocks().await;
-                }
+                open.withdraw().await;
                 Ok(())
             }
             // Nobody can complete it any more.
@@ -205,7 +202,15 @@ impl Writer {
         }
     }
 
-    /// The same without asking for the status: one call less.
+    /// Nothing is left of what was written so far. The file itself stays, incomplete, unless it was a next
+    /// version.
+    pub async fn withdraw(mut self) {
+        if let Some(mut open) = self.open.take() {
+            open.withdraw().await;
+        }
+    }
+
+    /// [`Writer::close`] without asking for the status: one call less.
     ///
     /// # Errors
     /// As [`Writer::close`].
@@ -617,6 +622,13 @@ impl Open {
         let known = StatusOptions { load: Some(MetadataLoad::Never), ..Default::default() };
         let found = self.fs.status_with(&self.status.path, &known).await;
         found.is_ok_and(|now| now.id == self.status.id && !now.completed)
+    }
+
+    async fn withdraw(&mut self) {
+        self.reset();
+        if self.is_given_up().await {
+            self.drop_blocks().await;
+        }
     }
 
     /// Streams that are open end, and what they wrote is discarded.

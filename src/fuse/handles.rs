@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// The handle of every file that the kernel reads by itself.
 pub const PASSTHROUGH: u64 = 0;
@@ -87,8 +88,11 @@ pub struct Write {
     pub unlinked: AtomicBool,
     /// Whether no version of it was published yet.
     new: AtomicBool,
-    /// Whether publishing it has failed, so that what others made since is newer.
-    failed: AtomicBool,
+    /// That publishing it has failed, so that what others made since is newer, and how many changes it had
+    /// had then.
+    failed: Mutex<Option<u64>>,
+    /// How many deletions and renames of it are under way.
+    leaving: watch::Sender<u32>,
     /// The version that was begun last, which may be there although nobody was told so.
     attempt: Mutex<Option<FileId>>,
     /// Whether others have changed it, so that what is staged is for people to decide on.
@@ -147,7 +151,8 @@ impl Write {
             staged: RwLock::default(),
             unlinked: AtomicBool::new(false),
             new: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
+            failed: Mutex::default(),
+            leaving: watch::Sender::new(0),
             attempt: Mutex::default(),
             given_up: AtomicBool::new(false),
             open: Mutex::default(),
@@ -168,18 +173,47 @@ impl Write {
     /// A version of it is published.
     pub fn published(&self) {
         self.new.store(false, Ordering::Release);
-        self.failed.store(false, Ordering::Release);
+        *self.failed.lock() = None;
         self.given_up.store(false, Ordering::Release);
     }
 
-    /// Publishing it has failed.
-    pub fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
+    /// Publishing it has failed, with so many changes.
+    pub fn fail(&self, changes: u64) {
+        *self.failed.lock() = Some(changes);
     }
 
     /// Whether that is so.
     pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.failed.lock().is_some()
+    }
+
+    /// Whether it was not changed either since.
+    pub fn has_just_failed(&self) -> bool {
+        let failed = *self.failed.lock();
+        failed.is_some() && failed == self.staged().map(|staged| staged.made())
+    }
+
+    /// It is about to be deleted, or to get another path: nothing of it is published until the answer is
+    /// dropped.
+    pub fn depart(self: &Arc<Self>) -> Departing {
+        self.leaving.send_modify(|count| *count += 1);
+        Departing(self.clone())
+    }
+
+    /// Waits for somebody to do so.
+    pub async fn leaves(&self) {
+        // It fails when the sender has gone, which is this.
+        self.leaving.subscribe().wait_for(|&count| count > 0).await.ok();
+    }
+
+    /// Waits until nobody does.
+    pub async fn stays(&self) {
+        self.leaving.subscribe().wait_for(|&count| count == 0).await.ok();
+    }
+
+    /// Whether somebody does.
+    pub fn is_leaving(&self) -> bool {
+        *self.leaving.borrow() > 0
     }
 
     /// What is staged goes to `writer`.
@@ -253,6 +287,15 @@ impl Write {
         let mut open = self.open.lock();
         open.all += 1;
         open.writers += u32::from(writable);
+    }
+}
+
+/// A file that is being changed, while it is deleted or gets another path.
+pub struct Departing(pub Arc<Write>);
+
+impl Drop for Departing {
+    fn drop(&mut self) {
+        self.0.leaving.send_modify(|count| *count -= 1);
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 fn update(path: &Path) -> File {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
@@ -235,4 +236,59 @@ fn a_time_that_is_set_while_a_file_is_written_in_order_keeps_its_nanoseconds() {
         });
         mounted.cluster().ok(&["fs", "chmod", "644", "/f"]);
     }
+}
+
+#[test]
+fn a_file_that_is_deleted_while_it_is_closed_does_not_come_back() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    let bytes = pattern(16 << 20, 1);
+    for n in 0..12 {
+        let (name, path) = (format!("/f{n}"), mounted.path(&format!("f{n}")));
+        std::fs::write(&path, "original").unwrap();
+        let file = update(&path);
+        file.write_all_at(&bytes, 0).unwrap();
+        let closed = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_micros(500 * n));
+            nix::unistd::close(file)
+        });
+        let begun = Instant::now();
+        std::fs::remove_file(&path).unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "deleting waits for no publish");
+        closed.join().unwrap().ok();
+        assert!(!path.exists());
+        assert!(!mounted.cluster().run(&["fs", "stat", &name]).status.success(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_written_below_a_directory_that_is_renamed_moves_with_it() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    let names = ["stream", "staged", "emptied", "changed"];
+    std::fs::create_dir(mounted.path("old")).unwrap();
+    for name in &names[2..] {
+        std::fs::write(mounted.path("old").join(name), "original").unwrap();
+    }
+    let path = |name: &str| mounted.path("old").join(name);
+    let mut files = vec![
+        File::create(path("stream")).unwrap(),
+        update(&path("staged")),
+        File::create(path("emptied")).unwrap(),
+        update(&path("changed")),
+    ];
+    for file in &mut files {
+        file.write_all(&[b'1'; 100_000]).unwrap();
+    }
+    std::fs::rename(mounted.path("old"), mounted.path("new")).unwrap();
+    for file in &mut files {
+        file.write_all(&[b'2'; 100_000]).unwrap();
+    }
+    for file in files {
+        nix::unistd::close(file).unwrap();
+    }
+    let expected = [[b'1'; 100_000], [b'2'; 100_000]].concat();
+    for name in names {
+        assert!(elsewhere(&mounted, &format!("/new/{name}")) == expected, "{name}");
+    }
+    assert!(!mounted.cluster().run(&["fs", "stat", "/old"]).status.success());
+    assert!(!mounted.path("old").exists());
 }

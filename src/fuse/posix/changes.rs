@@ -4,7 +4,7 @@ use super::{Entry, Kind, Posix, times};
 use crate::client::{CreateDirOptions, DeleteOptions, SetAttributes};
 use crate::core::model::FsPath;
 use crate::fuse::errno::Errno;
-use crate::fuse::handles::{Write, Writing};
+use crate::fuse::handles::{Departing, Write, Writing};
 use crate::fuse::inodes::Known;
 use crate::fuse::posix::writes::{Caller, How};
 use std::sync::Arc;
@@ -37,10 +37,12 @@ pub struct Change {
 /// What is deleted, or replaced, while it may be open.
 #[derive(Default)]
 struct Leaving {
-    /// Its number and what is known of it.
-    known: Option<(u64, Arc<Known>)>,
+    /// Its number.
+    ino: Option<u64>,
+    /// What is known of it.
+    known: Option<Arc<Known>>,
     /// It is open for writing.
-    write: Option<Arc<Write>>,
+    write: Option<Departing>,
 }
 
 impl Posix {
@@ -253,8 +255,8 @@ impl Posix {
     /// bytes.
     async fn before_unlink(&self, parent: u64, name: &str) -> Leaving {
         let Some(ino) = self.inodes.number_at(parent, name) else { return Leaving::default() };
-        let write = self.handles.writing(ino);
-        if let Some(write) = &write {
+        let write = self.handles.writing(ino).map(|write| write.depart());
+        if let Some(Departing(write)) = &write {
             self.fetch_before_unlink(write).await;
         }
         let known = match self.inodes.known(ino) {
@@ -262,8 +264,8 @@ impl Posix {
             None if self.inodes.is_held(ino) => self.fetch_child(parent, name, 0).await.ok(),
             None => None,
         };
-        let known = known.filter(|found| found.ino == ino).map(|found| (ino, found.known));
-        Leaving { known, write }
+        let known = known.filter(|found| found.ino == ino).map(|found| found.known);
+        Leaving { ino: Some(ino), known, write }
     }
 
     async fn fetch_before_unlink(&self, write: &Arc<Write>) {
@@ -292,10 +294,14 @@ impl Posix {
 
     /// The name of a file that is open is gone.
     async fn unlinked(&self, leaving: Leaving) {
-        if let Some((ino, known)) = leaving.known {
+        let Some(ino) = leaving.ino else { return };
+        if let Some(known) = leaving.known {
             self.inodes.departed(ino, known);
         }
-        let Some(write) = leaving.write else { return };
+        // It may have been opened meanwhile.
+        let late = || self.handles.writing(ino).map(|write| write.depart());
+        let Some(departing) = leaving.write.or_else(late) else { return };
+        let write = &departing.0;
         write.unlinked.store(true, Ordering::Release);
         let mut state = write.state.lock().await;
         let next = match &*state {
@@ -311,7 +317,7 @@ impl Posix {
         if let Some(staged) = write.staged() {
             staged.forget();
         }
-        self.end(&write);
+        self.end(write);
     }
 
     /// Moves `from` to `to`; with `replace`, what is at `to` makes room, at once.
@@ -336,6 +342,10 @@ impl Posix {
             // Under its new name it is what was written under the old.
             self.publish(&write).await?;
         }
+        let mut below = Vec::new();
+        if let Some(ino) = moved {
+            below = self.before_move(ino, &source).await?;
+        }
         let leaving =
             if replace { self.before_unlink(to.0, to.1).await } else { Leaving::default() };
         let files = self.files_of(caller.uid);
@@ -344,8 +354,27 @@ impl Posix {
             false => files.rename(&source, &target).await?,
         }
         self.inodes.renamed(from, to);
+        drop(below);
         self.unlinked(leaving).await;
         Ok(())
+    }
+
+    /// `ino` is about to move away from `path`: what is written there, or below it, is held back until it
+    /// is known to be elsewhere.
+    async fn before_move(&self, ino: u64, path: &FsPath) -> Result<Vec<Departing>, Errno> {
+        let all = self.handles.all_writing().into_iter();
+        let below: Vec<_> = all
+            .filter(|write| write.ino == ino || self.place_of(write).starts_with(path))
+            .map(|write| write.depart())
+            .collect();
+        for Departing(write) in &below {
+            let mut state = write.state.lock().await;
+            // Its writer knows the path that it began with.
+            if matches!(*state, Writing::Stream(_)) {
+                self.stage(write, &mut state, false).await.map_err(|_| Errno::BUSY)?;
+            }
+        }
+        Ok(below)
     }
 }
 

@@ -32,17 +32,23 @@ impl Posix {
     /// # Errors
     /// Whatever that fails with. What was staged stays so.
     pub(super) async fn publish(&self, write: &Arc<Write>) -> Result<(), Errno> {
-        let mut state = write.state.lock().await;
-        self.publish_held(write, &mut state).await
+        loop {
+            // What is deleted is not to come back, and what is renamed is not to land where it was.
+            write.stays().await;
+            let mut state = write.state.lock().await;
+            if write.is_leaving() {
+                continue;
+            }
+            if self.publish_held(write, &mut state).await? {
+                return Ok(());
+            }
+        }
     }
 
-    /// The same for one whose state is held. Whoever publishes is the last who wrote, unless that failed
+    /// The same for one whose state is held. Says whether it is done, or was interrupted because somebody is
+    /// about to delete or rename it. Whoever publishes is the last who wrote, unless that failed
     /// before: what others have made since is newer then.
-    pub(super) async fn publish_held(
-        &self,
-        write: &Arc<Write>,
-        state: &mut Writing,
-    ) -> Result<(), Errno> {
+    async fn publish_held(&self, write: &Arc<Write>, state: &mut Writing) -> Result<bool, Errno> {
         if write.has_failed()
             && !write.is_unlinked()
             && matches!(state, Writing::Staged(_))
@@ -59,9 +65,16 @@ impl Posix {
         write: &Arc<Write>,
         state: &mut Writing,
         expected: Expected,
-    ) -> Result<(), Errno> {
+    ) -> Result<bool, Errno> {
+        if let Writing::Stream(writer) = state
+            && writer.status().is_some_and(|status| status.path != self.place_of(write))
+            && !write.is_unlinked()
+        {
+            // It was made while a directory above it was renamed.
+            self.stage(write, state, false).await?;
+        }
         match std::mem::replace(state, Writing::Published) {
-            Writing::Published => Ok(()),
+            Writing::Published => Ok(true),
             Writing::Failed(errno) => {
                 *state = Writing::Failed(errno);
                 Err(errno)
@@ -71,22 +84,24 @@ impl Posix {
                 if let Err(errno) = closed {
                     *state = Writing::Failed(errno);
                 }
-                closed
+                closed.map(|()| true)
             }
             Writing::Staged(first) => {
                 *state = Writing::Staged(None);
-                let Some(staged) = write.staged() else { return Ok(()) };
+                let Some(staged) = write.staged() else { return Ok(true) };
                 if write.is_unlinked() || first.is_none() && !staged.is_dirty() {
                     staged.forget();
-                    return Ok(());
+                    return Ok(true);
                 }
                 let new = first.is_some();
                 let published = self.publish_staged(write, &staged, first, expected).await;
-                if let Err(error) = &published {
-                    write.fail();
+                if !matches!(published, Ok(true)) {
                     // Also one without any bytes is to be tried again.
                     staged.set_modified(staged.modified_ms(), new);
+                }
+                if let Err(error) = &published {
                     self.keep(write, &staged, error).await;
+                    write.fail(staged.made());
                 }
                 Ok(published?)
             }
@@ -120,13 +135,14 @@ impl Posix {
         }
     }
 
+    /// Says whether it did: not of what is about to be deleted or renamed.
     async fn publish_staged(
         &self,
         write: &Arc<Write>,
         staged: &Arc<Staged>,
         first: Option<Box<Writer>>,
         expected: Expected,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let _alone = staged.alone().await;
         if let Err(errno) = self.renew_base(write, staged).await {
             let why = std::io::Error::from_raw_os_error(errno.0);
@@ -137,24 +153,28 @@ impl Posix {
         let made = match first {
             Some(writer) if writer.status().is_some_and(|status| status.path == path) => {
                 write.attempt(&writer);
-                let made = pour(staged, *writer).await;
-                // The master may have given it up, if it was open for long.
-                made.map(Some).or_else(|error| match error.kind() {
-                    ErrorKind::NotFound => Ok(None),
-                    _ => Err(error),
-                })?
+                match pour(staged, *writer, write.leaves()).await {
+                    Ok(None) => return Ok(false),
+                    // The master may have given it up, if it was open for long.
+                    Err(error) if error.kind() == ErrorKind::NotFound => None,
+                    made => made?,
+                }
             }
             _ => None,
         };
-        let (id, known) = match made {
-            Some(made) => made,
+        let made = match made {
+            Some(made) => Some(made),
             None => {
                 let files = self.files_of(write.uid);
-                let writer = next_version(&files, &path, expected, self.like(write)).await?;
+                let writer = tokio::select! {
+                    begun = next_version(&files, &path, expected, self.like(write)) => begun?,
+                    () = write.leaves() => return Ok(false),
+                };
                 write.attempt(&writer);
-                pour(staged, writer).await?
+                pour(staged, writer, write.leaves()).await?
             }
         };
+        let Some((id, known)) = made else { return Ok(false) };
         self.now_is(write, id, known);
         // What is not here is in the new version too, and with the old one it goes.
         let base = match staged.is_whole() {
@@ -162,7 +182,7 @@ impl Posix {
             false => self.base_of(write).await.ok(),
         };
         staged.published(changes, id, base);
-        Ok(())
+        Ok(true)
     }
 
     /// What could not be published outlasts this process.
@@ -289,7 +309,7 @@ impl Posix {
         write: &Arc<Write>,
         staged: &Arc<Staged>,
         state: &mut Writing,
-    ) -> Result<(), Errno> {
+    ) -> Result<bool, Errno> {
         if write.is_given_up() {
             return Err(Errno::STALE);
         }
@@ -303,7 +323,7 @@ impl Posix {
                 if is_published(&now, staged) {
                     let base = self.base_of(write).await.ok();
                     staged.published(staged.changes(), now.id, base);
-                    return Ok(());
+                    return Ok(true);
                 }
                 // Written again since.
                 staged.outdate(now.id);

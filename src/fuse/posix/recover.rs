@@ -107,7 +107,7 @@ impl Posix {
         let write = Write::new(found.ino, record.uid, found.known, Writing::Staged(None));
         let write = if record.new { write.of_new() } else { write };
         // It is published over what it began as, and over nothing else.
-        write.fail();
+        write.fail(0);
         *write.staged.write() = Some(staged.clone());
         let write = self.handles.begin(write, false);
         self.handles.leave(&write, false);
@@ -244,9 +244,14 @@ pub async fn publish_left(
     let (owner, group) = (record.owner.clone(), record.group.clone());
     let like = Like { mode: record.mode, owner, group };
     let changes = staged.changes();
-    let poured = async { pour(&staged, next_version(&files, &path, expected, like).await?).await };
-    let (version, _) = poured.await.with_context(|| format!("publishing {path}"))?;
-    staged.published(changes, version, None);
+    let poured = async {
+        let writer = next_version(&files, &path, expected, like).await?;
+        pour(&staged, writer, std::future::pending()).await
+    };
+    let poured = poured.await.with_context(|| format!("publishing {path}"))?;
+    if let Some((version, _)) = poured {
+        staged.published(changes, version, None);
+    }
     Ok(Verdict::Published)
 }
 
@@ -282,12 +287,22 @@ pub(super) async fn next_version(
     files.on_behalf_of(owner, group).create(path, &options).await
 }
 
-/// Puts all that is staged into a new version, and completes that.
-pub(super) async fn pour(staged: &Arc<Staged>, mut writer: Writer) -> Result<Poured> {
+/// Puts all that is staged into a new version, and completes that; none where `stop` comes first.
+pub(super) async fn pour(
+    staged: &Arc<Staged>,
+    mut writer: Writer,
+    stop: impl Future<Output = ()>,
+) -> Result<Option<Poured>> {
     let modified_ms = staged.modified_ms();
     let id = writer.status().map(|status| status.id).unwrap_or_default();
-    staged.pour(&mut writer).await?;
+    tokio::select! {
+        poured = staged.pour(&mut writer) => poured?,
+        () = stop => {
+            writer.withdraw().await;
+            return Ok(None);
+        }
+    }
     let length = writer.len();
     writer.modified(modified_ms).finish().await?;
-    Ok((id, (length, modified_ms)))
+    Ok(Some((id, (length, modified_ms))))
 }

@@ -207,7 +207,7 @@ impl Posix {
     }
 
     /// The bytes of a file that is being changed, staged. What is to be `emptied` is not looked for.
-    async fn stage(
+    pub(super) async fn stage(
         &self,
         write: &Arc<Write>,
         state: &mut Writing,
@@ -372,7 +372,8 @@ impl Posix {
     /// Closes a handle for good.
     pub async fn release(&self, handle: u64) {
         if let Some(Handle::Write(handle)) = self.handles.remove(handle) {
-            if self.handles.leave_with(&handle) {
+            // What could not be published when it was closed is tried again later.
+            if self.handles.leave_with(&handle) && !handle.write.has_just_failed() {
                 // The kernel has no use for an error here; it was logged.
                 self.publish(&handle.write).await.ok();
             }

@@ -130,6 +130,11 @@ impl Staged {
         state.changes
     }
 
+    /// How many changes there were, with no promise of what comes.
+    pub fn made(&self) -> u64 {
+        self.look().changes
+    }
+
     /// The version that is to be read in the place of what has gone, if there is one.
     pub fn outdated(&self) -> Option<FileId> {
         let state = self.state.lock();

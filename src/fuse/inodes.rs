@@ -492,12 +492,19 @@ impl Inodes {
         self.table.lock().number_of(id)
     }
 
+    /// Whether `ino` stands for the version with that id.
+    pub fn is_version(&self, ino: u64, id: FileId) -> bool {
+        let table = self.table.lock();
+        let natural = table.nodes.get(&ino).map_or(0, |node| node.natural);
+        number(id) == if natural == 0 { ino } else { natural }
+    }
+
     /// Another number for the file that is `ino`: whoever has `ino` open keeps what
-    /// they opened, and whoever opens its name from now on gets the new number.
-    pub fn renumber(&self, ino: u64) {
+    /// they opened, and whoever opens its name from now on gets the new number, which is answered.
+    pub fn renumber(&self, ino: u64) -> Option<u64> {
         let mut table = self.table.lock();
         table.changes += 1;
-        let Some(node) = table.nodes.get(&ino).filter(|node| node.linked) else { return };
+        let node = table.nodes.get(&ino).filter(|node| node.linked)?;
         let natural = if node.natural == 0 { ino } else { node.natural };
         let (parent, name) = (node.parent, node.name.clone());
         table.unlink(parent, &name);
@@ -506,6 +513,7 @@ impl Inodes {
         table.link(parent, name, new);
         table.name_after(new, natural);
         table.drop_listing(parent);
+        Some(new)
     }
 
     /// `name` in `parent` was deleted through this mount.

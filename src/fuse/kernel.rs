@@ -4,7 +4,7 @@
 //! read from the kernel; whatever has to ask someone moves to the runtime together with its reply,
 //! so that no question waits behind a slow one.
 
-use super::backing::Backings;
+use super::backing::{Backings, Of, Other};
 use super::errno::Errno;
 use super::handles::{Handle, PASSTHROUGH, Write};
 use super::inodes::Listing;
@@ -39,6 +39,8 @@ const DOT_DOT: u64 = 2;
 const QUIET: FopenFlags = FopenFlags::FOPEN_NOFLUSH;
 /// What copying programs are told to read at a time: each read of theirs is a call to the kernel.
 const PREFERRED_READ: u32 = 1 << 20;
+/// How often an open looks anew at a file that others change meanwhile.
+const MOST_TRIES: u32 = 10;
 /// The unit of the figures of statfs.
 const UNIT: u64 = 4096;
 
@@ -92,18 +94,30 @@ impl Kernel {
 
     /// Opens `ino` for reading without asking anyone, if all is known: the reply, where it is not.
     fn open_now(&self, ino: u64, reply: ReplyOpen) -> Option<ReplyOpen> {
-        let lent = if self.passthrough { self.posix.lent_now(ino) } else { None };
-        let Some(lent) = lent else { return Some(reply) };
-        let mode = self.backings.join(ino).unwrap_or_else(|| {
-            let made = register(&reply, &lent);
-            self.backings.open(ino, made)
-        });
-        let Some(backing) = mode else {
-            self.backings.release(ino);
-            return Some(reply);
+        let lent = if self.may_back(ino) { self.posix.lent_now(ino) } else { None };
+        let Some((version, lent)) = lent else { return Some(reply) };
+        let of = Of::Version(version);
+        let mode = match self.backings.join(ino, of) {
+            Ok(None) => self.backings.open(ino, of, register(&reply, &lent)),
+            Ok(Some(mode)) => Ok(mode),
+            Err(other) => Err(other),
         };
-        self.reply_passthrough(ino, reply, &backing);
-        None
+        match mode {
+            Ok(Some(backing)) if self.posix.is_current(ino, version) => {
+                self.reply_passthrough(ino, reply, &backing);
+                None
+            }
+            Ok(_) => {
+                self.backings.release(ino);
+                Some(reply)
+            }
+            Err(Other) => Some(reply),
+        }
+    }
+
+    /// Whether the kernel may be given a block's file to read `ino` from.
+    fn may_back(&self, ino: u64) -> bool {
+        self.passthrough && !self.backings.is_held_off(ino)
     }
 
     /// Answers with the directory `ino` from `offset` on: `fill` puts it into the reply, `send` ends it.
@@ -133,19 +147,43 @@ impl Kernel {
         self.posix.look_ahead(ino, &self.group);
     }
 
-    /// Lets the kernel read the file by itself, or hands out a handle for reading through us.
-    async fn open_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
-        let mode = match self.backings.join(ino) {
-            Some(mode) => mode,
-            None => {
-                let lent = if self.passthrough { self.posix.lend(&opened).await } else { None };
+    /// Lets the kernel read the file by itself, or hands out a handle for reading through us: the reply,
+    /// where another version of it is opened by now.
+    async fn open_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) -> Option<ReplyOpen> {
+        let version = opened.known.status.id;
+        let of = Of::Version(version);
+        let mode = match self.backings.join(ino, of) {
+            Ok(Some(mode)) => Ok(mode),
+            Ok(None) => {
+                let lent = if self.may_back(ino) { self.posix.lend(&opened).await } else { None };
                 let made = lent.and_then(|block| register(&reply, &block));
-                self.backings.open(ino, made)
+                self.backings.open(ino, of, made)
             }
+            Err(other) => Err(other),
         };
         match mode {
-            Some(backing) => self.reply_passthrough(ino, reply, &backing),
-            None => self.reply_read(ino, opened, reply),
+            // It may have been changed while the block was borrowed.
+            Ok(Some(_)) if !self.posix.is_current(ino, version) => {
+                self.backings.release(ino);
+                return Some(reply);
+            }
+            Ok(Some(backing)) => self.reply_passthrough(ino, reply, &backing),
+            Ok(None) => self.reply_read(ino, opened, reply),
+            Err(Other) if self.posix.changing(ino).is_some() => return Some(reply),
+            Err(Other) => self.refuse(ino, reply),
+        }
+        None
+    }
+
+    /// Whoever has `ino` open keeps what they opened, and the kernel looks its name up anew.
+    fn refuse(&self, ino: u64, reply: ReplyOpen) {
+        self.part(ino);
+        reply.error(number(Errno::STALE));
+    }
+
+    fn part(&self, ino: u64) {
+        if let Some(new) = self.posix.part(ino) {
+            self.backings.hold_off(new);
         }
     }
 
@@ -169,33 +207,37 @@ impl Kernel {
     fn open_changing(&self, ino: u64, flags: OpenFlags, caller: Caller, reply: ReplyOpen) {
         let kernel = self.clone();
         self.later("open", async move {
-            match kernel.open_staged(ino, flags, caller).await {
-                Ok(Some((handle, stream))) => {
-                    let backing = kernel.back(ino, stream, |file| reply.open_backing(file));
-                    match backing {
-                        // Somebody was faster, and reads a block, which is not to be written.
-                        Some(_) if !kernel.posix.is_lent(ino) => {
-                            kernel.backings.release(ino);
-                            kernel.posix.release(handle).await;
-                            kernel.posix.part(ino);
-                            reply.error(number(Errno::STALE));
-                        }
-                        Some(backing) => reply.opened_passthrough(
-                            FileHandle(handle),
-                            FopenFlags::empty(),
-                            &backing,
-                        ),
-                        None => reply.opened(FileHandle(handle), kernel.cached(ino, stream)),
-                    }
+            let mut reply = reply;
+            for _ in 0..MOST_TRIES {
+                match kernel.open_staged(ino, flags, caller).await {
+                    Ok(Some(opened)) => return kernel.reply_staged(ino, opened, reply).await,
+                    Err(errno) => return reply.error(number(errno)),
+                    // It is not being changed any more.
+                    Ok(None) => match kernel.posix.open(ino).await {
+                        Ok(opened) => match kernel.open_read(ino, opened, reply).await {
+                            Some(again) => reply = again,
+                            None => return,
+                        },
+                        Err(errno) => return reply.error(number(errno)),
+                    },
                 }
-                Err(errno) => reply.error(number(errno)),
-                // It is not being changed any more.
-                Ok(None) => match kernel.posix.open(ino).await {
-                    Ok(opened) => kernel.open_read(ino, opened, reply).await,
-                    Err(errno) => reply.error(number(errno)),
-                },
             }
+            reply.error(number(Errno::STALE));
         });
+    }
+
+    async fn reply_staged(&self, ino: u64, (handle, stream): (u64, bool), reply: ReplyOpen) {
+        match self.back(ino, stream, |file| reply.open_backing(file)) {
+            Ok(Some(backing)) => {
+                reply.opened_passthrough(FileHandle(handle), FopenFlags::empty(), &backing);
+            }
+            Ok(None) => reply.opened(FileHandle(handle), self.cached(ino, stream)),
+            // Somebody was faster, and reads a block, which is not to be written.
+            Err(Other) => {
+                self.posix.release(handle).await;
+                self.refuse(ino, reply);
+            }
+        }
     }
 
     async fn open_staged(
@@ -206,8 +248,8 @@ impl Kernel {
     ) -> Answer<Option<(u64, bool)>> {
         // The kernel takes no handle of another kind beside one that it reads by itself. So whoever
         // reads a block so keeps the version that they opened, and the name gets another number.
-        if self.backings.is_backed(ino) && !self.posix.is_lent(ino) {
-            self.posix.part(ino);
+        if self.backings.is_backed_by_other(ino, self.posix.backing_of(ino)) {
+            self.part(ino);
             return Err(Errno::STALE);
         }
         let truncate = flags.0 & libc::O_TRUNC != 0;
@@ -226,14 +268,16 @@ impl Kernel {
         let (attributes, handle) = (attr(&entry.attributes), FileHandle(created.handle));
         let (timeout, first) = (&entry.entry_timeout, Generation(0));
         match self.back(ino, created.stream, |file| reply.open_backing(file)) {
-            Some(backing) => {
+            Ok(Some(backing)) => {
                 let flags = FopenFlags::empty();
                 reply.created_passthrough(timeout, &attributes, first, handle, flags, &backing);
             }
-            None => {
+            Ok(None) => {
                 let flags = self.cached(ino, created.stream);
                 reply.created(timeout, &attributes, first, handle, flags);
             }
+            // Its number is new, so nobody can have it open.
+            Err(Other) => reply.error(number(Errno::BUSY)),
         }
     }
 
@@ -244,9 +288,10 @@ impl Kernel {
         ino: u64,
         stream: bool,
         register: impl FnOnce(Arc<std::fs::File>) -> std::io::Result<BackingId>,
-    ) -> Option<Arc<BackingId>> {
-        if let Some(mode) = self.backings.join(ino) {
-            return mode;
+    ) -> Result<Option<Arc<BackingId>>, Other> {
+        let of = self.posix.backing_of(ino);
+        if let Some(mode) = self.backings.join(ino, of)? {
+            return Ok(mode);
         }
         let lent = if self.passthrough && !stream { self.posix.lend_staged(ino) } else { None };
         let made = lent.and_then(|file| {
@@ -254,7 +299,7 @@ impl Kernel {
             made.inspect_err(|error| tracing::debug!(%error, "no passthrough for a staged file"))
                 .ok()
         });
-        self.backings.open(ino, made)
+        self.backings.open(ino, of, made)
     }
 
     /// A stream's pages are of no use to anybody; what is staged is cached as any file. What the kernel
@@ -526,8 +571,9 @@ impl Filesystem for Kernel {
             Change { accessed_ms, modified_ms, accessed_ns, modified_ns, ..Change::default() };
         let change = Change { mode, uid, gid, size, ..times };
         let caller = caller(request);
-        if size.is_some() && self.backings.is_backed(ino.0) && !self.posix.is_lent(ino.0) {
-            self.posix.part(ino.0);
+        let of = self.posix.backing_of(ino.0);
+        if size.is_some() && self.backings.is_backed_by_other(ino.0, of) {
+            self.part(ino.0);
             return reply.error(number(Errno::STALE));
         }
         let ask = move |posix: Arc<Posix>| async move { posix.change(ino.0, change, caller).await };
@@ -643,13 +689,21 @@ impl Filesystem for Kernel {
         let Some(reply) = self.open_now(ino.0, reply) else { return };
         match self.posix.open_now(ino.0) {
             // Borrowing a block takes a worker microseconds; moving to another thread takes more.
-            Some(Ok(opened)) => self.runtime.block_on(self.open_read(ino.0, opened, reply)),
+            Some(Ok(opened)) => {
+                if let Some(reply) = self.runtime.block_on(self.open_read(ino.0, opened, reply)) {
+                    self.open_changing(ino.0, flags, caller(request), reply);
+                }
+            }
             Some(Err(errno)) => reply.error(number(errno)),
             None => {
-                let kernel = self.clone();
+                let (kernel, caller) = (self.clone(), caller(request));
                 self.later("open", async move {
                     match kernel.posix.open(ino.0).await {
-                        Ok(opened) => kernel.open_read(ino.0, opened, reply).await,
+                        Ok(opened) => {
+                            if let Some(reply) = kernel.open_read(ino.0, opened, reply).await {
+                                kernel.open_changing(ino.0, flags, caller, reply);
+                            }
+                        }
                         Err(errno) => reply.error(number(errno)),
                     }
                 });

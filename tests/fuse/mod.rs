@@ -1,6 +1,7 @@
 //! The mounted directory, through the real binary and the kernel. On a machine where this process may
 //! not mount (no /dev/fuse, no capability) these tests say so and prove nothing.
 
+mod backing;
 mod changes;
 mod crash;
 mod failover;

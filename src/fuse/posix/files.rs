@@ -2,6 +2,7 @@
 
 use super::Posix;
 use crate::client::{OpenOptions, Reader};
+use crate::core::model::FileId;
 use crate::core::rpc::lend::LentBlock;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::Read;
@@ -32,8 +33,9 @@ impl Posix {
         known.status.completed.then(|| self.opened(known))
     }
 
-    /// The file that holds all bytes of `ino`, if this host's worker has lent it a moment ago.
-    pub fn lent_now(&self, ino: u64) -> Option<Arc<LentBlock>> {
+    /// The file that holds all bytes of `ino`, if this host's worker has lent it a moment ago, and of which
+    /// version those are.
+    pub fn lent_now(&self, ino: u64) -> Option<(FileId, Arc<LentBlock>)> {
         if self.handles.writing(ino).is_some() {
             return None;
         }
@@ -45,7 +47,7 @@ impl Posix {
         let lent = self.files.lent(status.id.block(0));
         let lent = lent.filter(|block| block.length == status.length)?;
         self.ahead.hit();
-        Some(lent)
+        Some((status.id, lent))
     }
 
     /// Opens `ino` for reading.

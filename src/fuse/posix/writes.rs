@@ -11,6 +11,7 @@ use super::changes::stripped;
 use super::{Entry, Posix, attributes, times};
 use crate::client::{CreateOptions, FileSystem, OpenOptions, Reader, Writer};
 use crate::core::model::{FileId, FsPath, Status};
+use crate::fuse::backing::Of;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Handle, Write, WriteHandle, Writing};
 use crate::fuse::inodes::Known;
@@ -428,10 +429,10 @@ impl Posix {
         Some(lent)
     }
 
-    /// Whether the kernel may write the staged file of `ino` by itself.
-    pub fn is_lent(&self, ino: u64) -> bool {
+    /// What the kernel reads and writes by itself where it does so with the staged file of `ino`.
+    pub fn backing_of(&self, ino: u64) -> Of {
         let staged = self.handles.writing(ino).and_then(|write| write.staged());
-        staged.is_some_and(|staged| staged.is_lent())
+        staged.map_or(Of::Nothing, |staged| Of::Staged(Arc::as_ptr(&staged) as usize))
     }
 
     /// Whether the kernel wrote `ino` by itself since it was last asked to forget what it had cached of
@@ -445,9 +446,15 @@ impl Posix {
         self.handles.writing(ino).is_some()
     }
 
-    /// Whoever reads `ino` keeps what they opened; its name gets another number, for others to write.
-    pub fn part(&self, ino: u64) {
-        self.inodes.renumber(ino);
+    /// Whether whoever opened the version `id` of `ino` would still open that.
+    pub fn is_current(&self, ino: u64, id: FileId) -> bool {
+        self.inodes.is_version(ino, id) && self.changing(ino).is_none()
+    }
+
+    /// Whoever reads `ino` keeps what they opened; its name gets another number, which is answered, for
+    /// others to write.
+    pub fn part(&self, ino: u64) -> Option<u64> {
+        self.inodes.renumber(ino)
     }
 
     pub(super) fn entry_of_write(&self, write: &Write) -> Entry {

@@ -210,7 +210,9 @@ impl Kernel {
             let mut reply = reply;
             for _ in 0..MOST_TRIES {
                 match kernel.open_staged(ino, flags, caller).await {
-                    Ok(Some(opened)) => return kernel.reply_staged(ino, opened, reply).await,
+                    Ok(Some(opened)) => {
+                        return kernel.reply_staged(ino, opened, flags, reply).await;
+                    }
                     Err(errno) => return reply.error(number(errno)),
                     // It is not being changed any more.
                     Ok(None) => match kernel.posix.open(ino).await {
@@ -226,8 +228,21 @@ impl Kernel {
         });
     }
 
-    async fn reply_staged(&self, ino: u64, (handle, stream): (u64, bool), reply: ReplyOpen) {
-        match self.back(ino, stream, |file| reply.open_backing(file)) {
+    async fn reply_staged(
+        &self,
+        ino: u64,
+        (handle, stream): (u64, bool),
+        flags: OpenFlags,
+        reply: ReplyOpen,
+    ) {
+        let through = stream || is_sync(flags.0);
+        match self.back(ino, through, |file| reply.open_backing(file)) {
+            // What the kernel writes by itself is durable, but nothing would say what it is.
+            Ok(Some(_)) if is_sync(flags.0) => {
+                self.backings.release(ino);
+                self.posix.release(handle).await;
+                reply.error(number(Errno::BUSY));
+            }
             Ok(Some(backing)) => {
                 reply.opened_passthrough(FileHandle(handle), FopenFlags::empty(), &backing);
             }
@@ -256,18 +271,19 @@ impl Kernel {
         match flags.acc_mode() {
             OpenAccMode::O_RDONLY if !truncate => self.posix.join_read(ino, caller).await,
             access => {
-                let stream = access == OpenAccMode::O_WRONLY;
-                let how = How { truncate, stream, whole: self.passthrough };
+                let sync = is_sync(flags.0);
+                let stream = access == OpenAccMode::O_WRONLY && !sync;
+                let how = How { truncate, stream, whole: self.passthrough && !sync };
                 self.posix.open_write(ino, how, caller).await.map(Some)
             }
         }
     }
 
-    fn reply_created(&self, created: &Created, reply: ReplyCreate) {
+    fn reply_created(&self, created: &Created, through: bool, reply: ReplyCreate) {
         let (entry, ino) = (&created.entry, created.entry.attributes.ino);
         let (attributes, handle) = (attr(&entry.attributes), FileHandle(created.handle));
         let (timeout, first) = (&entry.entry_timeout, Generation(0));
-        match self.back(ino, created.stream, |file| reply.open_backing(file)) {
+        match self.back(ino, through, |file| reply.open_backing(file)) {
             Ok(Some(backing)) => {
                 let flags = FopenFlags::empty();
                 reply.created_passthrough(timeout, &attributes, first, handle, flags, &backing);
@@ -282,18 +298,18 @@ impl Kernel {
     }
 
     /// Has the kernel read and write the staged file by itself, if it can and those that are open are
-    /// used so; none where all of it goes through us. One more handle of `ino` is open then.
+    /// used so; none where all of it goes through us, as `through` asks for. One more handle of `ino` is open then.
     fn back(
         &self,
         ino: u64,
-        stream: bool,
+        through: bool,
         register: impl FnOnce(Arc<std::fs::File>) -> std::io::Result<BackingId>,
     ) -> Result<Option<Arc<BackingId>>, Other> {
         let of = self.posix.backing_of(ino);
         if let Some(mode) = self.backings.join(ino, of)? {
             return Ok(mode);
         }
-        let lent = if self.passthrough && !stream { self.posix.lend_staged(ino) } else { None };
+        let lent = if self.passthrough && !through { self.posix.lend_staged(ino) } else { None };
         let made = lent.and_then(|file| {
             let made = register(file);
             made.inspect_err(|error| tracing::debug!(%error, "no passthrough for a staged file"))
@@ -365,6 +381,11 @@ fn register(reply: &ReplyOpen, block: &LentBlock) -> Option<BackingId> {
         .open_backing(&block.file)
         .inspect_err(|error| tracing::debug!(%error, "no passthrough for a block's file"))
         .ok()
+}
+
+/// Whether each write is to be safe when it returns. O_SYNC is O_DSYNC and more.
+fn is_sync(flags: i32) -> bool {
+    flags & libc::O_DSYNC != 0
 }
 
 fn number(errno: Errno) -> fuser::Errno {
@@ -722,13 +743,14 @@ impl Filesystem for Kernel {
         reply: ReplyCreate,
     ) {
         let (name, caller) = (name!(name, reply), caller(request));
-        let stream = flags & libc::O_ACCMODE == libc::O_WRONLY;
+        let sync = is_sync(flags);
+        let stream = flags & libc::O_ACCMODE == libc::O_WRONLY && !sync;
         let ask = move |posix: Arc<Posix>| async move {
             posix.create((parent.0, &name), mode, stream, caller).await
         };
-        let context = (reply, self.clone());
-        self.answer("create", None, ask, context, |(reply, kernel), answer| match answer {
-            Ok(created) => kernel.reply_created(&created, reply),
+        let context = (reply, self.clone(), sync);
+        self.answer("create", None, ask, context, |(reply, kernel, sync), answer| match answer {
+            Ok(created) => kernel.reply_created(&created, sync || created.stream, reply),
             Err(errno) => reply.error(number(errno)),
         });
     }
@@ -788,7 +810,7 @@ impl Filesystem for Kernel {
         offset: u64,
         data: &[u8],
         flags: WriteFlags,
-        _: OpenFlags,
+        opened: OpenFlags,
         _: Option<LockOwner>,
         reply: ReplyWrite,
     ) {
@@ -802,7 +824,9 @@ impl Filesystem for Kernel {
             Err(errno) => reply.error(number(errno)),
         };
         let strips = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-        if !strips && let Some(answer) = self.posix.write_now(&write, offset, data) {
+        let sync = is_sync(opened.0);
+        let now = !strips && !sync;
+        if now && let Some(answer) = self.posix.write_now(&write, offset, data) {
             return send(reply, answer);
         }
         let bytes = Bytes::copy_from_slice(data);
@@ -810,7 +834,11 @@ impl Filesystem for Kernel {
             if strips {
                 posix.strip(write.ino).await?;
             }
-            posix.write(&write, offset, bytes).await
+            let written = posix.write(&write, offset, bytes).await?;
+            if sync {
+                posix.sync(&write).await?;
+            }
+            Ok(written)
         };
         self.answer("write", None, ask, reply, send);
     }

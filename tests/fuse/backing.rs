@@ -4,7 +4,7 @@ use super::{mount, pattern};
 use crate::cluster::Cluster;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -81,4 +81,32 @@ fn who_reads_over_and_over_keeps_nobody_from_writing() {
         stop.store(true, Ordering::Relaxed);
         assert!(failed.is_empty(), "{failed:?}");
     });
+}
+
+#[test]
+fn what_is_written_synchronously_outlasts_the_process() {
+    let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
+    std::fs::write(mounted.path("old"), "original").unwrap();
+    let mut files = Vec::new();
+    for (name, flag) in [("old", libc::O_SYNC), ("new", libc::O_DSYNC), ("written", libc::O_SYNC)] {
+        let mut options = OpenOptions::new();
+        options.read(name != "written").write(true).create(true).custom_flags(flag);
+        let file = options.open(mounted.path(name)).unwrap();
+        file.write_all_at(b"SYNC", 0).unwrap();
+        files.push(file);
+    }
+    // Not beside somebody for whom the kernel writes by itself: nothing would say what it wrote.
+    let mut options = File::options();
+    let plain =
+        options.read(true).write(true).create_new(true).open(mounted.path("plain")).unwrap();
+    plain.write_all_at(b"any", 0).unwrap();
+    let refused =
+        File::options().write(true).custom_flags(libc::O_SYNC).open(mounted.path("plain"));
+    assert_eq!(refused.unwrap_err().raw_os_error(), Some(libc::EBUSY));
+    mounted.kill();
+    drop((files, plain));
+    mounted.serve_killed_again();
+    for (name, text) in [("old", "SYNCinal"), ("new", "SYNC"), ("written", "SYNC")] {
+        assert_eq!(std::fs::read(mounted.path(name)).unwrap(), text.as_bytes(), "{name}");
+    }
 }

@@ -244,7 +244,8 @@ pub fn left_in(home: &Path) -> Vec<Left> {
         let data = home.join(format!("{name}.{DATA}"));
         match (Record::read(&path), own::metadata(&data)) {
             (Ok(record), Ok(meta)) => {
-                let (length, used) = (meta.len(), meta.blocks() * 512);
+                let length = record.cut.unwrap_or(meta.len());
+                let used = meta.blocks() * 512;
                 found.push(Left { home: home.to_path_buf(), name, record, length, used });
             }
             (Err(error), _) => tracing::warn!(%error, "a staged file is left alone"),

@@ -39,6 +39,9 @@ pub struct Record {
     pub modified_ms: i64,
     /// Where the bytes are from that were not changed; none where all are here.
     pub base: Option<BaseRecord>,
+    /// The length to which it is being cut, which may not have happened yet.
+    #[serde(default)]
+    pub cut: Option<u64>,
     /// Why it was not published, if that was tried.
     pub failure: Option<String>,
     /// Whether it is not tried again: others have changed the file.
@@ -72,6 +75,7 @@ impl Record {
             new: false,
             modified_ms: 0,
             base: None,
+            cut: None,
             failure: None,
             given_up: false,
         }

@@ -58,6 +58,8 @@ pub struct Staged {
     data: Arc<File>,
     gate: tokio::sync::RwLock<()>,
     state: Mutex<State>,
+    /// Held over the writing of the record, by what may wait for the disk.
+    recording: Mutex<()>,
     /// Bytes of the home's room that it takes.
     counted: AtomicU64,
 }
@@ -140,6 +142,7 @@ impl Staged {
             data: Arc::new(data),
             gate: Default::default(),
             state: Mutex::new(state),
+            recording: Mutex::default(),
             counted: AtomicU64::new(0),
         }
     }
@@ -150,6 +153,9 @@ impl Staged {
     /// Whatever the disk says.
     pub fn adopt(home: &Arc<Home>, left: &Left, base: Option<Reader>) -> Result<Staged> {
         let data = own::open(&left.data(), File::options().read(true).write(true))?;
+        if let Some(length) = left.record.cut {
+            data.set_len(length)?;
+        }
         let staged = Staged::of(home, left.name.clone(), data);
         let mut state = staged.state.lock();
         if let (Some(reader), Some(noted)) = (base, &left.record.base) {

@@ -3,6 +3,8 @@
 use super::{Staged, local};
 use crate::fuse::errno::Errno;
 use crate::fuse::staging::errno_of;
+use crate::fuse::staging::ranges::Ranges;
+use crate::fuse::staging::record::Record;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::unistd::{Whence, lseek};
 use std::ops::Range;
@@ -17,6 +19,8 @@ impl Staged {
         let _alone = self.gate.write().await;
         let staged = self.clone();
         local(move || {
+            let _one = staged.recording.lock();
+            let noted = staged.note_cut(length)?;
             staged.data.set_len(length).map_err(errno_of)?;
             let mut state = staged.state.lock();
             if let Some(base) = &mut state.base {
@@ -29,9 +33,34 @@ impl Staged {
             state.touch();
             drop(state);
             staged.count();
-            Ok(())
+            match noted {
+                Some(mut record) => {
+                    record.cut = None;
+                    staged.record(record)
+                }
+                None => Ok(()),
+            }
         })
         .await
+    }
+
+    /// A record that says where bytes are that are about to be cut off says so no longer: what comes in
+    /// their place, should we be killed, would be taken for them. It says to cut the file, too, until that
+    /// is done.
+    fn note_cut(&self, length: u64) -> Result<Option<Record>, Errno> {
+        let Some(mut record) = self.state.lock().saved.clone() else { return Ok(None) };
+        let Some(mut base) = record.base.take() else { return Ok(None) };
+        let ends = base.present.last().map_or(base.end, |&(_, end)| end.max(base.end));
+        if ends <= length {
+            return Ok(None);
+        }
+        let mut present = Ranges::of(&base.present);
+        present.truncate(length);
+        (base.end, base.present) = (base.end.min(length), present.list());
+        record.base = Some(base).filter(|base| base.end > 0);
+        record.cut = Some(length);
+        self.record(record.clone())?;
+        Ok(Some(record))
     }
 
     /// Takes room for a range, or makes it zeros, as fallocate(2) says.

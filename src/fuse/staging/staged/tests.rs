@@ -55,3 +55,29 @@ async fn there_is_no_more_room_than_the_limit_whoever_asks() {
     staged.write(60, Bytes::from_static(&[1; 40])).await.unwrap();
     assert_eq!(staged.length(), 100);
 }
+
+#[tokio::test]
+async fn what_was_cut_off_after_it_was_made_durable_is_not_found_by_the_next_mount() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = Home::make(temp.path(), 1 << 30, "c").unwrap();
+    let staged = Arc::new(Staged::new(&home, Some(version(7, 1000)), 5).unwrap());
+    staged.write(900, Bytes::from_static(b"saved")).await.unwrap();
+    staged.save(|| Record::new("c", "/f", 0)).await.unwrap();
+    let adopted = || {
+        let left = left_in(&home.dir).pop().unwrap();
+        let base = left.record.base.as_ref().map(|base| version(base.id, 1000));
+        std::mem::ManuallyDrop::new(Staged::adopt(&home, &left, base).unwrap())
+    };
+    staged.truncate(500).await.unwrap();
+    staged.truncate(1000).await.unwrap();
+    let plan = adopted().state.lock().plan(0..1000);
+    assert_eq!(plan, [(0..500, Source::Base), (500..1000, Source::Nowhere)]);
+    staged.truncate(0).await.unwrap();
+    staged.write(0, Bytes::from_static(b"anew")).await.unwrap();
+    assert!(adopted().is_whole() && adopted().length() == 4);
+    // Killed before it was cut.
+    let mut record = staged.state.lock().saved.clone().unwrap();
+    record.cut = Some(1);
+    staged.record(record).unwrap();
+    assert_eq!((left_in(&home.dir)[0].length, adopted().length()), (1, 1));
+}

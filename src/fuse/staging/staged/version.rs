@@ -67,7 +67,13 @@ impl Staged {
     ///
     /// # Errors
     /// What the disk says.
-    pub async fn save_at_once(self: &Arc<Self>, mut record: Record) -> Result<(), Errno> {
+    pub async fn save_at_once(self: &Arc<Self>, record: Record) -> Result<(), Errno> {
+        let staged = self.clone();
+        local(move || staged.save_now(record)).await
+    }
+
+    fn save_now(&self, mut record: Record) -> Result<(), Errno> {
+        let _one = self.recording.lock();
         {
             // Before the bytes are made durable: it must not tell of any that are not.
             let state = self.look();
@@ -78,25 +84,26 @@ impl Staged {
                 present: state.present.list(),
             });
         }
-        let staged = self.clone();
-        local(move || {
-            staged.data.sync_data().map_err(errno_of)?;
-            staged.count();
-            let known = staged.state.lock().saved.clone();
-            // Of a file that is here whole, time is all that a later one would add.
-            let mut dated = record.clone();
-            if let Some(known) = known.as_ref().filter(|_| record.base.is_none()) {
-                dated.modified_ms = known.modified_ms;
-            }
-            let same = known.is_some_and(|known| known == dated);
-            if !same {
-                files::replace(&staged.home.record(&staged.name), &record.bytes())
-                    .map_err(errno_of)?;
-                staged.state.lock().saved = Some(record);
-            }
-            Ok(())
-        })
-        .await
+        self.data.sync_data().map_err(errno_of)?;
+        self.count();
+        let known = self.state.lock().saved.clone();
+        // Of a file that is here whole, time is all that a later one would add.
+        let mut dated = record.clone();
+        if let Some(known) = known.as_ref().filter(|_| record.base.is_none()) {
+            dated.modified_ms = known.modified_ms;
+        }
+        match known.is_some_and(|known| known == dated) {
+            true => Ok(()),
+            false => self.record(record),
+        }
+    }
+
+    /// Writes the record.
+    pub(super) fn record(&self, record: Record) -> Result<(), Errno> {
+        let path = self.home.record(&self.name);
+        files::replace(&path, &record.bytes()).map_err(errno_of)?;
+        self.state.lock().saved = Some(record);
+        Ok(())
     }
 
     /// Holds off every change.

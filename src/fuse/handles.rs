@@ -278,6 +278,11 @@ impl Write {
         }
     }
 
+    /// How many handles there are.
+    pub fn handles(&self) -> u32 {
+        self.open.lock().all
+    }
+
     /// How many handles write it.
     pub fn writers(&self) -> u32 {
         self.open.lock().writers

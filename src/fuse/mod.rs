@@ -93,6 +93,7 @@ pub async fn run(
     let session = connect(kernel, &config, &mount, &dir).await?;
     invalidate::start(&posix, session.notifier(), &group);
     posix.retry_kept(&group);
+    posix.follow_mapped(&group);
     posix::locks::start(&posix, &group);
     let ended = serve(session)?;
     let number = mountpoint::device(&dir);

@@ -51,6 +51,43 @@ fn stores_through_a_mapping_are_published_also_after_a_publish() {
 }
 
 #[test]
+fn stores_through_a_mapping_are_published_also_after_the_last_close() {
+    let Some(mounted) = mount(Cluster::start(), "rw") else { return };
+    std::fs::write(mounted.path("old"), [b'-'; 8192]).unwrap();
+    for name in ["old", "new"] {
+        let file = update(&mounted.path(name));
+        file.set_len(8192).unwrap();
+        let length = std::num::NonZeroUsize::new(8192).unwrap();
+        use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a new mapping, of a length that the file has.
+        let mapped = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, &file, 0) }.unwrap();
+        let store = |at: usize, text: &[u8]| {
+            // SAFETY: within the mapping, which nobody else uses.
+            unsafe { mapped.cast::<u8>().as_ptr().add(at).copy_from(text.as_ptr(), text.len()) }
+        };
+        store(0, b"before");
+        drop(file);
+        std::thread::sleep(Duration::from_millis(200));
+        store(4096, b"after");
+        let path = format!("/{name}");
+        eventually("it is published while it is mapped", || {
+            elsewhere(&mounted, &path)
+                .get(4096..)
+                .is_some_and(|read| read.starts_with(b"after"))
+                .then_some(())
+        });
+        store(4096, b"at last");
+        // SAFETY: it is not used any more.
+        unsafe { munmap(mapped, 8192) }.unwrap();
+        eventually("what was stored last is published", || {
+            elsewhere(&mounted, &path)[4096..].starts_with(b"at last").then_some(())
+        });
+        assert!(elsewhere(&mounted, &path).starts_with(b"before"));
+    }
+}
+
+#[test]
 fn what_others_wrote_after_a_failed_close_is_not_overwritten_by_another_try() {
     let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
     let other = mounted.again();

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// How often what could not be published is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often it is looked whether files that nobody has open any more are mapped, and changed.
+const FOLLOW: Duration = Duration::from_millis(500);
 /// How long publishing all there is may take when the process ends; then the next mount does it.
 const LAST_TRY: Duration = Duration::from_secs(10);
 /// Files that are saved or published at a time then.
@@ -277,6 +279,27 @@ impl Posix {
         }
         // It was logged, and stays staged.
         self.publish(write).await.ok();
+    }
+
+    /// Publishes what programs store into files that they have mapped, and not open any more.
+    pub fn follow_mapped(self: &Arc<Self>, group: &Group) {
+        let posix = self.clone();
+        group.spawn_until_stop("follow mapped files", async move {
+            loop {
+                tokio::time::sleep(FOLLOW).await;
+                let all = posix.handles.all_writing();
+                let closed = all.iter().filter(|write| write.handles() == 0);
+                let published =
+                    stream::iter(closed).for_each_concurrent(AT_A_TIME, |write| async {
+                        let lent = write.staged().is_some_and(|staged| staged.is_lent());
+                        if lent && !write.has_failed() {
+                            posix.publish(write).await.ok();
+                            posix.end(write);
+                        }
+                    });
+                published.await;
+            }
+        });
     }
 
     /// Tries what could not be published again, now and then.

@@ -25,6 +25,10 @@ use tokio::sync::mpsc;
 
 /// Files up to this are staged whole where that makes writing them quicker.
 const WHOLE: u64 = 4 << 20;
+/// How often, and how many times, it is looked whether the kernel has let go of a staged file. Who has it
+/// mapped keeps it for longer.
+const LOOK: Duration = Duration::from_millis(1);
+const LETTING_GO: u32 = 20;
 /// Pieces of a stream on their way back.
 const TAKING_BACK: usize = 4;
 
@@ -378,7 +382,19 @@ impl Posix {
                 // The kernel has no use for an error here; it was logged.
                 self.publish(&handle.write).await.ok();
             }
+            self.let_go(&handle.write).await;
             self.end(&handle.write);
+        }
+    }
+
+    /// The kernel lets go of a file only after it has told us so.
+    async fn let_go(&self, write: &Write) {
+        let Some(staged) = write.staged() else { return };
+        for _ in 0..LETTING_GO {
+            if write.handles() > 0 || !staged.is_shared() {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -397,8 +413,10 @@ impl Posix {
         let clean = || {
             let state = write.state.try_lock();
             let settled = state.is_ok_and(|state| !matches!(*state, Writing::Stream(_)));
-            let kept = write.staged().is_some_and(|staged| staged.is_dirty());
-            settled && (!kept || write.is_unlinked() || write.is_given_up())
+            // Looked at in this order: whoever has it mapped may store into it to the last.
+            let kept = |staged: Arc<Staged>| staged.is_shared() || staged.is_dirty();
+            let forsaken = write.is_unlinked() || write.is_given_up();
+            settled && (forsaken || !write.staged().is_some_and(kept))
         };
         self.handles.end(write, clean);
     }

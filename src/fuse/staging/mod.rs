@@ -15,6 +15,7 @@
 //! A record makes us read a file and put its bytes where others may see them, so what is not our user's own
 //! counts for nothing here, and no link is followed (`own.rs`).
 
+mod lease;
 mod own;
 mod ranges;
 mod record;

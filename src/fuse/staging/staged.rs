@@ -13,7 +13,7 @@ mod version;
 
 use super::ranges::Ranges;
 use super::record::Record;
-use super::{Home, Left, errno_of, own};
+use super::{Home, Left, errno_of, lease, own};
 use crate::client::Reader;
 use crate::core::error::Result;
 use crate::core::model::FileId;
@@ -222,6 +222,12 @@ impl Staged {
     /// Whether the kernel writes, or wrote, the local file by itself.
     pub fn is_lent(&self) -> bool {
         self.state.lock().seen.is_some()
+    }
+
+    /// Whether the kernel may still write the local file by itself, for a program that has it open or
+    /// mapped.
+    pub fn is_shared(&self) -> bool {
+        self.is_lent() && lease::is_shared(&self.data)
     }
 
     fn seen(&self) -> (i128, u64) {

@@ -17,7 +17,7 @@ use crate::core::runtime::Group;
 use bytes::Bytes;
 use fuser::{
     BackingId, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
+    InitFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
     ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLock,
     ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
@@ -25,7 +25,7 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The most bytes of one read or write request.
@@ -57,6 +57,8 @@ pub struct Kernel {
     runtime: tokio::runtime::Handle,
     group: Group,
     passthrough: bool,
+    /// Tells the kernel what has changed, once there is a session.
+    pub notifier: Arc<OnceLock<Notifier>>,
 }
 
 type Answer<T> = std::result::Result<T, Errno>;
@@ -65,7 +67,8 @@ impl Kernel {
     /// Serves `posix`; with `passthrough`, the kernel reads blocks of this host by itself if it can.
     pub fn new(posix: Arc<Posix>, group: Group, passthrough: bool) -> Self {
         let runtime = tokio::runtime::Handle::current();
-        Kernel { posix, backings: Arc::default(), runtime, group, passthrough }
+        let notifier = Arc::default();
+        Kernel { posix, backings: Arc::default(), runtime, group, passthrough, notifier }
     }
 
     /// Answers later, from the runtime.
@@ -372,6 +375,17 @@ impl Kernel {
                 });
             }
         });
+    }
+}
+
+/// Has the kernel drop the pages of a file whose bytes are others by now.
+async fn drop_pages(notifier: &Arc<OnceLock<Notifier>>, ino: INodeNo) {
+    let notifier = notifier.clone();
+    let told = tokio::task::spawn_blocking(move || {
+        notifier.get().map_or(Ok(()), |notifier| notifier.inval_inode(ino, 0, 0))
+    });
+    if let Ok(Err(error)) = told.await {
+        tracing::debug!(%error, ino = ino.0, "the kernel did not drop pages");
     }
 }
 
@@ -999,8 +1013,12 @@ impl Filesystem for Kernel {
             _ => Wanted::Unlocked,
         };
         let range = Range { ino: ino.0, owner: owner.0, pid: request.pid(), start, end };
+        let notifier = self.notifier.clone();
         let ask = move |posix: Arc<Posix>| async move {
-            posix.lock((range, handle.0), wanted, wait).await
+            if posix.lock((range, handle.0), wanted, wait).await? {
+                drop_pages(&notifier, ino).await;
+            }
+            Ok(())
         };
         self.answer("setlk", None, ask, reply, send_empty);
     }

@@ -90,7 +90,9 @@ pub async fn run(
     let posix = Arc::new(posix);
     let group = Group::new("fuse");
     let kernel = Kernel::new(posix.clone(), group.clone(), config.fuse.passthrough);
+    let notifier = kernel.notifier.clone();
     let session = connect(kernel, &config, &mount, &dir).await?;
+    notifier.set(session.notifier()).ok();
     invalidate::start(&posix, session.notifier(), &group);
     posix.retry_kept(&group);
     posix.follow_mapped(&group);

@@ -4,6 +4,7 @@ use super::{is_mounted, may_mount};
 use crate::cluster::{Cluster, Masters, eventually};
 use nix::fcntl::{FcntlArg, fcntl};
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -106,6 +107,39 @@ fn locks_count_on_every_host() {
     drop(here);
     // close(2) does not wait for it.
     eventually("a lock ends with its file", || there.try_lock().ok());
+}
+
+#[test]
+fn whoever_gets_a_lock_sees_what_was_written_under_it_before() {
+    if !may_mount() {
+        return;
+    }
+    for passthrough in ["true", "false"] {
+        let cluster = Cluster::setup().set("fuse.passthrough", passthrough).start();
+        let hosts = two(cluster.dir(), |args| cluster.command(args));
+        std::fs::write(hosts[0].dir.join("f"), "0000").unwrap();
+        const TIMES: u32 = 15;
+        std::thread::scope(|scope| {
+            for host in &hosts {
+                scope.spawn(move || {
+                    let mut kept = host.open("f");
+                    for n in 0..TIMES {
+                        if n % 4 == 3 {
+                            kept = host.open("f");
+                        }
+                        kept.lock().unwrap();
+                        let mut text = [0; 4];
+                        kept.read_exact_at(&mut text, 0).unwrap();
+                        let count: u32 = str::from_utf8(&text).unwrap().parse().unwrap();
+                        kept.write_all_at(format!("{:04}", count + 1).as_bytes(), 0).unwrap();
+                        kept.unlock().unwrap();
+                    }
+                });
+            }
+        });
+        let read = cluster.run(&["fs", "cat", "/f"]).stdout;
+        assert_eq!(String::from_utf8(read).unwrap(), format!("{:04}", 2 * TIMES));
+    }
 }
 
 #[test]

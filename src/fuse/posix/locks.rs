@@ -98,7 +98,11 @@ impl Posix {
         self.files.test_lock(&session, lock, Duration::ZERO).await.map_err(refused)
     }
 
-    /// Takes or gives up a lock. With `wait`, once nothing is in its way.
+    /// Takes or gives up a lock. With `wait`, once nothing is in its way. Says whether the bytes of the file
+    /// are others than before.
+    ///
+    /// Whoever has locked a file sees what was written under the locks before it, so what is changed is
+    /// published before a lock is given up, and a newer version looked for once one is got.
     ///
     /// # Errors
     /// `EAGAIN` when somebody else holds it; `EINTR` when the thread that waits has got a signal;
@@ -108,14 +112,18 @@ impl Posix {
         (range, handle): (Range, u64),
         wanted: Wanted,
         wait: bool,
-    ) -> Result<(), Errno> {
+    ) -> Result<bool, Errno> {
         if wanted == Wanted::Unlocked {
-            return self.unlock(range).await;
+            return self.unlock(range).await.map(|()| false);
         }
         let exclusive = wanted == Wanted::Exclusive;
         loop {
             if self.try_lock((range, handle), exclusive).await.map_err(refused)? {
-                return Ok(());
+                let looked = self.look_anew(range.ino).await;
+                if looked.is_err() {
+                    self.unlock(range).await.ok();
+                }
+                return looked;
             }
             if !wait {
                 return Err(Errno(libc::EAGAIN));
@@ -181,6 +189,14 @@ impl Posix {
     }
 
     async fn unlock(&self, range: Range) -> Result<(), Errno> {
+        let published = match self.has_locked(range.ino, range.owner) {
+            true => self.publish_changed(range.ino).await,
+            false => return Ok(()),
+        };
+        self.give_up(range).await.and(published)
+    }
+
+    async fn give_up(&self, range: Range) -> Result<(), Errno> {
         let _one = self.locks.changing.lock().await;
         if !self.has_locked(range.ino, range.owner) {
             return Ok(());

@@ -140,6 +140,48 @@ impl Posix {
         Ok(self.handles.begin(Write::new(ino, uid, known, Writing::Published), true))
     }
 
+    /// Publishes what was changed of `ino`, whoever goes on writing it.
+    ///
+    /// # Errors
+    /// Whatever publishing it fails with.
+    pub(super) async fn publish_changed(&self, ino: u64) -> Result<(), Errno> {
+        let Some(write) = self.handles.writing(ino) else { return Ok(()) };
+        let changed = match write.staged() {
+            Some(staged) => staged.is_dirty(),
+            None => write.length.load(Ordering::Acquire) > 0,
+        };
+        if changed { self.publish(&write).await } else { Ok(()) }
+    }
+
+    /// Has `ino` be the version that is there now, unless it is changed here. Says whether it is another.
+    ///
+    /// # Errors
+    /// `ESTALE` where whoever has it open cannot be shown that; what asking the master fails with.
+    pub(super) async fn look_anew(&self, ino: u64) -> Result<bool, Errno> {
+        self.inodes.touched(ino);
+        let Some(write) = self.handles.writing(ino) else { return Ok(false) };
+        let _state = write.state.lock().await;
+        let held = write.is_new() || write.is_unlinked() || write.has_failed();
+        let Some(staged) = write.staged().filter(|staged| !held && !staged.is_dirty()) else {
+            return Ok(false);
+        };
+        let now = self.files.status(&self.place_of(&write)).await?;
+        let known = write.known.lock().status.id;
+        if now.id == known || !now.completed {
+            return Ok(false);
+        }
+        let read_ahead = Some(self.options.max_read_ahead);
+        let options = OpenOptions { read_ahead, ..Default::default() };
+        let reader = self.files.open_status(now.clone(), &options)?;
+        if !staged.reload(reader, now.modified_ms).await? {
+            return Ok(false);
+        }
+        let id = now.id;
+        *write.known.lock() = Arc::new(self.know(now));
+        self.inodes.published(ino, id);
+        Ok(true)
+    }
+
     /// What is known of `ino`, which somebody has completed.
     pub(super) async fn find_complete(&self, ino: u64) -> Result<Arc<Known>, Errno> {
         let mut known = self.find(ino).await?.known;

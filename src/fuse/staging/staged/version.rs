@@ -16,6 +16,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Bytes of a file that the kernel reads by itself that are read at once.
+const MOST_RELOADED: u64 = 64 << 20;
+
 impl Staged {
     /// Fetches what is not here.
     ///
@@ -103,6 +106,52 @@ impl Staged {
         let path = self.home.record(&self.name);
         files::replace(&path, &record.bytes()).map_err(errno_of)?;
         self.state.lock().saved = Some(record);
+        Ok(())
+    }
+
+    /// Its bytes are those of `reader` from now on, unless it was changed. Says whether.
+    ///
+    /// # Errors
+    /// `ESTALE` for a large file that the kernel reads by itself; what the local disk fails with, or whoever
+    /// has those bytes.
+    pub async fn reload(self: &Arc<Self>, reader: Reader, modified_ms: i64) -> Result<bool, Errno> {
+        let length = reader.len();
+        // Read before anything is touched: the kernel shows what is in the local file.
+        let bytes = match self.is_lent() {
+            true if length > MOST_RELOADED => return Err(Errno::STALE),
+            true => Some(reader.read_at(0, length).await?),
+            false => None,
+        };
+        let _alone = self.gate.write().await;
+        if self.is_dirty() {
+            return Ok(false);
+        }
+        let staged = self.clone();
+        local(move || staged.replace(reader, bytes, modified_ms)).await.map(|()| true)
+    }
+
+    fn replace(&self, reader: Reader, bytes: Option<Bytes>, modified_ms: i64) -> Result<(), Errno> {
+        let length = reader.len();
+        self.home.take(length)?;
+        self.home.give_back(length);
+        match &bytes {
+            Some(bytes) => self.data.write_all_at(bytes, 0).map_err(errno_of)?,
+            None => self.data.set_len(0).map_err(errno_of)?,
+        }
+        self.data.set_len(length).map_err(errno_of)?;
+        let mut state = self.state.lock();
+        state.present = Ranges::default();
+        state.outdated = None;
+        state.base = None;
+        if bytes.is_none() && length > 0 {
+            state.base = Some(Base { end: length, reader });
+        }
+        state.modified_ms = modified_ms;
+        if state.seen.is_some() {
+            self.backdate(&mut state);
+        }
+        drop(state);
+        self.count();
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A worker that may have little memory: whoever needs some waits, and it lives.
+//! Processes that may have little memory: whoever needs some waits, and they live.
 
 use crate::cluster::{Cluster, Node, eventually};
 use crate::ufs::s3::request;
@@ -6,6 +6,10 @@ use crate::ufs::servers::moto;
 use bytes::Bytes;
 use goosefs::client::{CreateOptions, FileSystem};
 use goosefs::core::model::WriteType;
+use goosefs::core::proto::grpc::file::ListStatusPRequest;
+use goosefs::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
+use goosefs::core::rpc::server::Windows;
+use goosefs::core::rpc::{Channel, Credentials, connect};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,12 +50,12 @@ impl Drop for Group {
     }
 }
 
-/// That the worker lives, bounded, and has taken no more than `kilobytes` at any time.
-fn assert_lives_within(worker: &Node, kilobytes: u64) {
-    assert!(worker.log_text().contains("memory is bounded"));
+/// That the process lives, bounded, and has taken no more than `kilobytes` at any time.
+fn assert_lives_within(node: &Node, kilobytes: u64) {
+    assert!(node.log_text().contains("memory is bounded"));
     // The same process: nobody killed it meanwhile.
-    worker.signal("-0");
-    let status = fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    node.signal("-0");
+    let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
     let taken: u64 = peak.trim_end_matches(" kB").parse().unwrap();
     assert!(taken < kilobytes, "it took {peak} of memory at its peak");
@@ -184,4 +188,89 @@ fn a_client_that_writes_to_a_store_and_pauses_does_not_stop_jobs() {
     let whole = [&data[..], &data[..]].concat();
     assert!(fs::read(cluster.root_ufs().join("idle")).unwrap() == whole);
     assert!(runtime.block_on(files.status(&"/idle".parse().unwrap())).unwrap().completed);
+}
+
+/// What a small master's directory has to list: about 1.5 MB of answer.
+const ENTRIES: usize = 4_000;
+
+/// A master with 32 MB for requests and little else, and a directory `/data` that takes long to list.
+fn small_master() -> Cluster {
+    let cluster = Cluster::setup()
+        .workers(0)
+        .set("master.metastore.cache.size", "8MB")
+        .set("master.memory.budget", "168MB")
+        .start();
+    let dir = cluster.root_ufs().join("data");
+    fs::create_dir(&dir).unwrap();
+    for i in 0..ENTRIES {
+        fs::write(dir.join(format!("a-name-that-takes-room-{i}")), "").unwrap();
+    }
+    assert_eq!(cluster.ok(&["fs", "ls", "/data"]).lines().count(), ENTRIES);
+    cluster
+}
+
+/// The official call, of which nothing has been read.
+async fn list(
+    channel: Channel,
+) -> tonic::Streaming<goosefs::core::proto::grpc::file::ListStatusPResponse> {
+    let request = ListStatusPRequest { path: Some("/data".into()), ..Default::default() };
+    let mut client = FileSystemMasterClientServiceClient::new(channel);
+    client.list_status(request).await.unwrap().into_inner()
+}
+
+#[test]
+fn a_small_master_that_many_ask_at_once_lets_them_wait_and_lives() {
+    const CALLERS: usize = 400;
+    /// What requests may have, 32 MiB, and what a master of this build takes that does nothing: 94 MB.
+    const MOST_KB: u64 = 134 << 10;
+    let Some(group) = Group::new("asked", 240 << 20) else { return };
+    let cluster = small_master();
+    group.take(&cluster.master);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let credentials = Credentials::of(&cluster.config());
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let channel = connect(&cluster.master_address(), &credentials).await.unwrap();
+            for _ in 0..CALLERS / 8 {
+                let channel = channel.clone();
+                asking.spawn(async move {
+                    let (mut pages, mut found) = (list(channel).await, 0);
+                    while let Some(page) = pages.message().await.unwrap() {
+                        found += page.file_infos.len();
+                    }
+                    found
+                });
+            }
+        }
+        while let Some(found) = asking.join_next().await {
+            assert_eq!(found.unwrap(), ENTRIES);
+        }
+    });
+    assert_lives_within(&cluster.master, MOST_KB);
+}
+
+#[test]
+fn who_reads_nothing_of_a_small_masters_answer_makes_room_for_others() {
+    let cluster = small_master();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let unread = runtime.block_on(async {
+        let windows = Windows { stream: 1, connection: 64 << 10 };
+        let credentials = Credentials { windows, ..Credentials::of(&cluster.config()) };
+        let channel = connect(&cluster.master_address(), &credentials).await.unwrap();
+        let mut unread = Vec::new();
+        // As many as there is room for: the next one has to wait.
+        for _ in 0..8 {
+            unread.push(list(channel.clone()).await);
+        }
+        unread
+    });
+    assert_eq!(cluster.ok(&["fs", "ls", "/data"]).lines().count(), ENTRIES);
+    assert!(cluster.master.log_text().contains("a client does not read what it asked for"));
+    for mut pages in unread {
+        runtime.block_on(async {
+            let first = pages.message().await;
+            assert!(first.is_err(), "its connection has ended");
+        });
+    }
 }

@@ -28,3 +28,4 @@ mod official;
 mod pins;
 mod tiers;
 mod ufs;
+mod uploads;

@@ -237,7 +237,7 @@ async fn count(channel: Channel) -> usize {
 
 #[test]
 fn a_small_master_that_many_ask_at_once_lets_them_wait_and_lives() {
-    const CALLERS: usize = 160;
+    const CALLERS: usize = 240;
     /// What requests may have, 32 MiB, and what a master of this build takes that does nothing: 94 MB.
     const MOST_KB: u64 = 134 << 10;
     let Some(group) = Group::new("asked", 240 << 20) else { return };

@@ -7,10 +7,11 @@
 //! answer loses its connection, as there is no other way to have that memory back.
 //!
 //! What masters and workers tell each other never waits: who waits for room may depend on it. Nobody
-//! who has room waits for another's, so there is no circle.
+//! who has room waits for another's, so there is no circle; who waits for its namespace's turn does so
+//! without any.
 
 use crate::core::config;
-use crate::core::error::Result;
+use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::rpc::Cut;
 use crate::core::runtime::limits;
 use axum::body::{Body, Bytes, HttpBody};
@@ -52,6 +53,11 @@ const SERVICES: [&str; 2] = ["FileSystemMasterClientService/", "v1.FileSystem/"]
 /// But not these methods of them: a stream that never ends, and what workers say.
 const OTHERS: [&str; 4] = ["/Watch", "/CheckFiles", "/GetPins", "/MovedBlocks"];
 
+tokio::task_local! {
+    /// What the request that is being answered takes.
+    static TAKEN: Arc<Taken>;
+}
+
 /// Lets in as many as there is memory for. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Admission(Arc<Shared>);
@@ -69,7 +75,10 @@ struct Shared {
 /// What one request takes, until its answer and everything of it on the way are gone.
 #[derive(Debug)]
 struct Taken {
-    _room: OwnedSemaphorePermit,
+    /// None while the request waits for something else.
+    room: Mutex<Option<OwnedSemaphorePermit>>,
+    units: u32,
+    admission: Admission,
     connection: Option<Cut>,
     begun: Instant,
     /// Milliseconds after `begun` at which its reader last took something; 0 while it is we whom the
@@ -197,21 +206,21 @@ impl Admission {
                 let Some(units) = units_of(request.uri().path()) else {
                     return next.run(request).await;
                 };
-                match admission.room(units).await {
-                    Ok(room) => {
-                        let taken = admission.take(room, request.extensions().get().cloned());
-                        let (head, body) = next.run(request).await.into_parts();
-                        taken.was_read();
-                        Response::from_parts(head, Body::new(Answer { body, taken }))
-                    }
-                    Err(status) => status.into_http(),
-                }
+                let room = match admission.room(units).await {
+                    Ok(room) => room,
+                    Err(error) => return Status::from(error).into_http(),
+                };
+                let taken = admission.take(room, units, request.extensions().get().cloned());
+                let answer = TAKEN.scope(taken.clone(), next.run(request)).await;
+                let (head, body) = answer.into_parts();
+                taken.was_read();
+                Response::from_parts(head, Body::new(Answer { body, taken }))
             }
         });
         Routes::from(routes.into_axum_router().layer(layer))
     }
 
-    async fn room(&self, units: u32) -> std::result::Result<OwnedSemaphorePermit, Status> {
+    async fn room(&self, units: u32) -> Result<OwnedSemaphorePermit> {
         let shared = &self.0;
         if let Ok(room) = shared.room.clone().try_acquire_many_owned(units) {
             return Ok(room);
@@ -234,9 +243,11 @@ impl Admission {
         Err(busy())
     }
 
-    fn take(&self, room: OwnedSemaphorePermit, connection: Option<Cut>) -> Arc<Taken> {
+    fn take(&self, room: OwnedSemaphorePermit, units: u32, connection: Option<Cut>) -> Arc<Taken> {
         let taken = Arc::new(Taken {
-            _room: room,
+            room: Mutex::new(Some(room)),
+            units,
+            admission: self.clone(),
             connection,
             begun: self.0.begun,
             read_ms: AtomicU64::new(0),
@@ -273,9 +284,86 @@ fn units_of(path: &str) -> Option<u32> {
     Some(if long { LONG } else { SHORT })
 }
 
-fn busy() -> Status {
-    Status::unavailable(
-        "the master has more requests than its memory may hold: try again; \
-         goosefs.master.memory.budget bounds it",
-    )
+/// Has a request wait for something without what it takes meanwhile.
+///
+/// # Errors
+/// `Unavailable` when there is no room for it afterwards.
+pub async fn aside<T>(wait: impl Future<Output = T>) -> Result<T> {
+    let mut wait = std::pin::pin!(wait);
+    if let Poll::Ready(done) = futures::poll!(&mut wait) {
+        return Ok(done);
+    }
+    let Ok(taken) = TAKEN.try_with(Arc::clone) else { return Ok(wait.await) };
+    drop(taken.room.lock().take());
+    let done = wait.await;
+    let room = taken.admission.room(taken.units).await?;
+    *taken.room.lock() = Some(room);
+    Ok(done)
+}
+
+fn busy() -> Error {
+    let text = "the master has more requests than its memory may hold: try again; \
+                goosefs.master.memory.budget bounds it";
+    Error::new(ErrorKind::Unavailable, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Admission {
+        Admission::new(UNIT * u64::from(LONG))
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_for_its_turn_elsewhere_leaves_its_room_to_others() {
+        let admission = small();
+        let taken = admission.take(admission.room(LONG).await.unwrap(), LONG, None);
+        assert!(admission.0.room.clone().try_acquire_owned().is_err(), "all is taken");
+        let (go_on, told) = tokio::sync::oneshot::channel::<()>();
+        let waits = tokio::spawn(TAKEN.scope(taken.clone(), async { aside(told).await.is_ok() }));
+        let other = admission.room(LONG).await.unwrap();
+        go_on.send(()).unwrap();
+        drop(other);
+        assert!(waits.await.unwrap());
+        assert!(admission.0.room.clone().try_acquire_owned().is_err(), "it has its room again");
+        drop(taken);
+        assert!(admission.room(LONG).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_answer_holds_its_room_until_its_last_byte_is_gone() {
+        let admission = small();
+        let taken = admission.take(admission.room(LONG).await.unwrap(), LONG, None);
+        let mut answer = Answer { body: Body::from("bytes"), taken };
+        let frame = std::future::poll_fn(|task| Pin::new(&mut answer).poll_frame(task)).await;
+        let bytes = frame.unwrap().unwrap().into_data().unwrap();
+        drop(answer);
+        assert!(admission.0.room.clone().try_acquire_owned().is_err(), "{bytes:?}");
+        drop(bytes);
+        assert!(admission.0.room.clone().try_acquire_many_owned(LONG).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_told_to_come_again_in_the_end_and_at_once_where_many_wait() {
+        let admission = small();
+        let room = admission.room(LONG).await.unwrap();
+        assert_eq!(admission.room(SHORT).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        let waiting: Vec<_> = (0..WAITING)
+            .map(|_| {
+                let admission = admission.clone();
+                tokio::spawn(async move { admission.room(SHORT).await.is_ok() })
+            })
+            .collect();
+        while admission.0.waiting.load(Ordering::Relaxed) < WAITING {
+            tokio::task::yield_now().await;
+        }
+        let before = tokio::time::Instant::now();
+        assert!(admission.room(SHORT).await.is_err());
+        assert_eq!(before.elapsed(), Duration::ZERO, "it was told at once");
+        drop(room);
+        for one in waiting {
+            assert!(one.await.unwrap());
+        }
+    }
 }

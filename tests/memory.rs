@@ -1,5 +1,7 @@
 //! Processes that may have little memory: whoever needs some waits, and they live.
 
+mod mount;
+
 use crate::cluster::{Cluster, Node, eventually};
 use crate::ufs::s3::request;
 use crate::ufs::servers::moto;
@@ -40,8 +42,8 @@ impl Group {
         made.ok()
     }
 
-    fn take(&self, node: &Node) {
-        fs::write(self.0.join("cgroup.procs"), node.pid().to_string()).unwrap();
+    fn take(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
     }
 }
 
@@ -56,10 +58,15 @@ fn assert_lives_within(node: &Node, kilobytes: u64) {
     assert!(node.log_text().contains("memory is bounded"));
     // The same process: nobody killed it meanwhile.
     node.signal("-0");
-    let status = fs::read_to_string(format!("/proc/{}/status", node.pid())).unwrap();
+    let taken = peak_kb(node.pid());
+    assert!(taken < kilobytes, "it took {taken} kB of memory at its peak");
+}
+
+/// The most memory that a process has had so far.
+fn peak_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
-    let taken: u64 = peak.trim_end_matches(" kB").parse().unwrap();
-    assert!(taken < kilobytes, "it took {peak} of memory at its peak");
+    peak.trim_end_matches(" kB").parse().unwrap()
 }
 
 fn bytes(length: usize) -> Vec<u8> {
@@ -78,7 +85,7 @@ fn many_readers_and_writers_of_a_small_worker_wait_and_it_lives() {
         Cluster::setup().workers(0).set("user.short.circuit.enabled", "false").start();
     cluster.add_worker(&[("worker.memory.budget", "80MB")]);
     cluster.wait_for_workers();
-    group.take(&cluster.workers[0]);
+    group.take(cluster.workers[0].pid());
     let data = bytes(FILE);
     (0..3).for_each(|i| fs::write(cluster.root_ufs().join(format!("{i}")), &data).unwrap());
     let local = cluster.dir().join("local");
@@ -120,7 +127,7 @@ fn a_small_worker_takes_blocks_in_persists_and_copies_to_a_store_in_parts() {
     cluster.add_worker(&[("worker.memory.budget", "60MB")]);
     cluster.add_worker(&[]);
     cluster.wait_for_workers();
-    group.take(&cluster.workers[0]);
+    group.take(cluster.workers[0].pid());
     let endpoint = format!("s3.endpoint={url}");
     let keys = ["--option", "s3.access.key=AK", "--option", "s3.secret.key=SK"];
     let mount = ["fs", "mount", "/s3", "s3://bucket/x", "--option", &endpoint];
@@ -242,7 +249,7 @@ fn a_small_master_that_many_ask_at_once_lets_them_wait_and_lives() {
     const MOST_KB: u64 = 134 << 10;
     let Some(group) = Group::new("asked", 240 << 20) else { return };
     let cluster = small_master();
-    group.take(&cluster.master);
+    group.take(cluster.master.pid());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let credentials = Credentials::of(&cluster.config());

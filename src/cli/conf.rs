@@ -84,6 +84,7 @@ impl CheckConf {
         config.worker.check_memory()?;
         config.master.check_memory()?;
         crate::worker::store::layout::check(&config.worker)?;
+        crate::fuse::memory(&config)?;
         println!("the configuration is valid: {} properties set", config.explicit().count());
         Ok(ExitCode::SUCCESS)
     }

@@ -11,7 +11,6 @@ use super::inodes::Listing;
 use super::posix::{Attributes, Caller, Change, Entry, Kind, Opened, Posix};
 use crate::core::rpc::lend::LentBlock;
 use crate::core::runtime::Group;
-use bytes::Bytes;
 use fuser::{
     BackingId, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
@@ -540,8 +539,11 @@ impl Filesystem for Kernel {
         let Some(write) = self.posix.writing(handle.0) else {
             return reply.error(number(Errno::BAD_HANDLE));
         };
-        let bytes = Bytes::copy_from_slice(data);
-        let ask = move |posix: Arc<Posix>| async move { posix.write(&write, offset, bytes).await };
+        let data = match self.posix.take(data, &self.runtime) {
+            Ok(data) => data,
+            Err(errno) => return reply.error(number(errno)),
+        };
+        let ask = move |posix: Arc<Posix>| async move { posix.write(&write, offset, data).await };
         self.answer("write", None, ask, reply, |reply, answer| match answer {
             Ok(count) => reply.written(count),
             Err(errno) => reply.error(number(errno)),

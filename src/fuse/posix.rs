@@ -15,6 +15,7 @@ use super::handles::{Handle, Handles, Read, Write};
 use super::inodes::{Child, Found, Inodes, Known, Listed, Listing, ROOT, Stale};
 use super::options::Options;
 use super::owners::Owners;
+use super::parked::Parking;
 use crate::client::{Capacity, FileSystem, ListOptions};
 use crate::core::error::{ErrorKind, Result};
 use crate::core::model::{FsPath, Status};
@@ -93,6 +94,7 @@ pub struct Posix {
     owners: Owners,
     capacity: Mutex<Option<(Instant, Capacity)>>,
     walks: Walks,
+    parking: Arc<Parking>,
     /// Whether the master tells us of changes.
     watched: AtomicBool,
 }
@@ -116,6 +118,7 @@ impl Posix {
             root,
             capacity: Mutex::default(),
             walks: Walks::default(),
+            parking: Arc::default(),
             watched: AtomicBool::new(false),
         }
     }

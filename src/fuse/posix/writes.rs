@@ -12,7 +12,7 @@ use crate::core::model::FsPath;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Handle, Write, Writing};
 use crate::fuse::inodes::{Found, Known};
-use bytes::Bytes;
+use crate::fuse::parked::Incoming;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,8 +78,13 @@ impl Posix {
     ///
     /// # Errors
     /// `EOPNOTSUPP` for bytes that are not next, or a file that was not truncated.
-    pub async fn write(&self, write: &Arc<Write>, offset: u64, bytes: Bytes) -> Result<u32, Errno> {
-        let count = bytes.len() as u32;
+    pub async fn write(
+        &self,
+        write: &Arc<Write>,
+        offset: u64,
+        incoming: Incoming,
+    ) -> Result<u32, Errno> {
+        let count = incoming.len() as u32;
         // One operation at a time: a writer takes its bytes in order.
         let mut state = write.state.lock().await;
         if matches!(*state, Writing::Untouched) && write.known.status.length == 0 {
@@ -95,9 +100,29 @@ impl Posix {
         if offset != write.length.load(Ordering::Acquire) {
             return Err(Errno::UNSUPPORTED);
         }
-        writer.write(bytes).await?;
+        if let Err(error) = incoming.write_to(writer).await {
+            // Some of it may be with the workers.
+            writer.give_up();
+            return Err(error.into());
+        }
         write.length.fetch_add(u64::from(count), Ordering::Release);
         Ok(count)
+    }
+
+    /// Takes what the kernel gives to be written: as it is if there is memory for it. Else it is kept on
+    /// disk, and only where that cannot be does this thread wait.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` when nobody else gets on either.
+    pub fn take(&self, data: &[u8], runtime: &tokio::runtime::Handle) -> Result<Incoming, Errno> {
+        let memory = self.files.memory();
+        if let Some(turn) = memory.write_now(data.len() as u64) {
+            return Ok(Incoming::here(data, turn));
+        }
+        match self.parking.park(data) {
+            Some(parked) => Ok(Incoming::Parked(parked)),
+            None => Ok(Incoming::here(data, runtime.block_on(memory.write(data.len() as u64))?)),
+        }
     }
 
     /// A process closed one of its descriptors: the opener's own completes the file.

@@ -1,4 +1,4 @@
-//! Files on their way to a store that speaks S3: an object is whole, or it is not there.
+//! Files on their way to a store: an object is whole, or it is not there, and it is the newest.
 
 use crate::cluster::{Cluster, eventually, run_for};
 use crate::ufs::s3::request;
@@ -115,4 +115,80 @@ fn a_worker_killed_amid_an_upload_leaves_no_half_object() {
         let read = cluster.run(&["fs", "cat", &format!("/s3/{seed}")]);
         assert!(read.stdout == content(seed), "/s3/{seed} has other bytes");
     }
+}
+
+/// A directory as the store, to which a file of this size takes a worker six seconds.
+fn slow(cluster: &mut Cluster) {
+    cluster.add_worker(&[("worker.ufs.bandwidth", "4MB")]);
+    cluster.wait_for_workers();
+}
+
+/// Bytes of what is being uploaded; none when nothing is.
+fn uploaded(cluster: &Cluster) -> Option<u64> {
+    let mut found = fs::read_dir(cluster.root_ufs()).unwrap().map(|entry| entry.unwrap());
+    let begun = found.find(|entry| entry.file_name().to_string_lossy().starts_with(".goosefs-tmp"));
+    begun.map(|entry| entry.metadata().map_or(0, |metadata| metadata.len()))
+}
+
+fn is_uploading(cluster: &Cluster) -> bool {
+    uploaded(cluster).is_some()
+}
+
+/// Puts a file at `/f`, in the place of what is there.
+fn put(cluster: &Cluster, how: &str, content: &[u8]) {
+    let local = cluster.dir().join("local");
+    fs::write(&local, content).unwrap();
+    cluster.run(&["fs", "rm", "/f"]);
+    let how = format!("-Duser.file.writetype.default={how}");
+    cluster.ok(&[&how, "fs", "copyFromLocal", local.to_str().unwrap(), "/f"]);
+}
+
+/// Nothing is on its way any more, and the store has what was written last.
+fn assert_newest(cluster: &Cluster, content: &[u8]) {
+    eventually("nothing is uploaded", || (!is_uploading(cluster)).then_some(()));
+    assert!(fs::read(cluster.root_ufs().join("f")).unwrap() == content, "the store has another");
+    cluster.ok(&["fs", "free", "/f"]);
+    assert!(cluster.run(&["fs", "cat", "/f"]).stdout == content, "/f has other bytes");
+}
+
+#[test]
+fn what_is_replaced_while_it_is_uploaded_does_not_come_after_what_replaced_it() {
+    let mut cluster = Cluster::setup().workers(0).start();
+    slow(&mut cluster);
+    for how in ["ASYNC_THROUGH", "CACHE_THROUGH"] {
+        put(&cluster, "ASYNC_THROUGH", &content(1));
+        eventually("it is being uploaded", || is_uploading(&cluster).then_some(()));
+        put(&cluster, how, b"the newest");
+        let done = run_for(PATIENCE, &mut cluster.command(&["fs", "persist", "/f"]));
+        assert!(done.status.success(), "{}", crate::cluster::texts(&done).1);
+        assert_newest(&cluster, b"the newest");
+    }
+    // What is deleted does not come at all.
+    put(&cluster, "ASYNC_THROUGH", &content(1));
+    eventually("it is being uploaded", || is_uploading(&cluster).then_some(()));
+    cluster.ok(&["fs", "rm", "/f"]);
+    eventually("nothing is uploaded", || (!is_uploading(&cluster)).then_some(()));
+    assert!(!cluster.root_ufs().join("f").exists());
+    assert!(cluster.master.log_text().lines().all(|line| !line.contains("not persisted")));
+}
+
+#[test]
+fn a_worker_that_was_taken_for_lost_does_not_finish_what_it_had_begun() {
+    let mut cluster = Cluster::setup().workers(0).set("master.worker.timeout", "3s").start();
+    slow(&mut cluster);
+    put(&cluster, "ASYNC_THROUGH", &content(1));
+    // All but the end.
+    eventually("it is uploaded", || (uploaded(&cluster)? > LENGTH as u64 * 9 / 10).then_some(()));
+    cluster.workers[0].signal("-STOP");
+    cluster.add_worker(&[]);
+    eventually("it is lost", || {
+        let workers = cluster.ok(&["fsadmin", "report", "-o", "json"]);
+        let report: serde_json::Value = serde_json::from_str(&workers).unwrap();
+        (report["lostWorkers"] == 1 && report["liveWorkers"] == 1).then_some(())
+    });
+    put(&cluster, "ASYNC_THROUGH", b"the newest");
+    let done = run_for(PATIENCE, &mut cluster.command(&["fs", "persist", "/f"]));
+    assert!(done.status.success(), "{}", crate::cluster::texts(&done).1);
+    cluster.workers[0].signal("-CONT");
+    assert_newest(&cluster, b"the newest");
 }

@@ -100,10 +100,6 @@ impl FileSystem {
     }
 
     async fn create_now(&self, caller: &Caller, path: &FsPath, new: NewFile) -> Result<Status> {
-        let _shared = self.locks.shared(path).await?;
-        check_writable(&self.resolve(path)?.mount, path)?;
-        self.permit_parent(caller, path)?;
-        self.check_vacant(path, new.recursive).await?;
         let write_type = match new.write_type {
             Some(write_type) => write_type,
             None => {
@@ -111,6 +107,14 @@ impl FileSystem {
                 policy.or(new.default_write_type).unwrap_or(WriteType::MustCache)
             }
         };
+        if !matches!(write_type, WriteType::MustCache | WriteType::AsyncThrough) {
+            // The writer makes the object, after a worker that still writes what was there before.
+            self.objects.free(&self.resolve(path)?.ufs_path, path).await?;
+        }
+        let _shared = self.locks.shared(path).await?;
+        check_writable(&self.resolve(path)?.mount, path)?;
+        self.permit_parent(caller, path)?;
+        self.check_vacant(path, new.recursive).await?;
         let mut xattrs = BTreeMap::new();
         // Also tells a client that left it open what was decided.
         if write_type != WriteType::MustCache {

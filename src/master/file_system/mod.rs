@@ -13,6 +13,7 @@ mod free;
 pub mod intents;
 mod mounts;
 mod namespaces;
+mod objects;
 mod read;
 mod rename;
 mod stage;
@@ -42,6 +43,7 @@ use crate::master::state::State;
 use crate::master::stores::{Stores, within};
 use crate::master::sync::Sync;
 use crate::master::workers::Registry;
+use objects::Objects;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -78,6 +80,8 @@ pub struct Inner {
     pub(in crate::master) locks: Locks,
     pub(in crate::master) stores: Stores,
     pub(in crate::master) sync: Sync,
+    /// What workers write to under stores.
+    pub(in crate::master) objects: Objects,
     pub(in crate::master) workers: Registry,
     pub(in crate::master) group: Group,
     pub(in crate::master) superuser: String,
@@ -110,6 +114,7 @@ impl FileSystem {
             locks: Locks::default(),
             stores: Stores::new(config.ufs_properties()),
             sync: Sync::default(),
+            objects: Objects::default(),
             workers,
             group,
             superuser: crate::core::config::os_user(),

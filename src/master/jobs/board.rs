@@ -4,7 +4,7 @@
 //! worker is lost, restarts or falls silent, the task comes off the board and the caller places its
 //! parts anew.
 
-use crate::core::model::WorkerId;
+use crate::core::model::{FileId, WorkerId};
 use crate::core::proto::v1;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub struct Placed {
     pub settled: HashSet<i64>,
     /// When it was taken; none while it is queued.
     taken: Option<Taken>,
+    /// Whether its worker has been told to give it up, and is still to say that it has.
+    given_up: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +72,10 @@ impl Board {
         self.next += 1;
         let task = v1::Task { id, job_id: job, kind: Some(kind) };
         let (bytes, settled) = Default::default();
-        self.tasks.insert(id, Placed { task, worker, attempts, bytes, settled, taken: None });
+        self.tasks.insert(
+            id,
+            Placed { task, worker, attempts, bytes, settled, taken: None, given_up: false },
+        );
         self.queues.entry(worker).or_default().push_back(id);
         id
     }
@@ -120,6 +125,31 @@ impl Board {
                 self.revoke(placed.worker, id);
             }
         }
+    }
+
+    /// The files that workers persist or are to: the tasks, which files, and where to.
+    pub fn persisting(&self) -> Vec<(i64, FileId, String)> {
+        let wanted = self.tasks.values().filter(|placed| !placed.given_up);
+        let persisting = wanted.filter_map(|placed| match &placed.task.kind {
+            Some(v1::task::Kind::Persist(task)) => {
+                Some((placed.task.id, FileId(task.file_id), task.ufs_path.clone()))
+            }
+            _ => None,
+        });
+        persisting.collect()
+    }
+
+    /// Has a task given up: off the board and returned where nobody has begun it, else its worker is told
+    /// and says when it has.
+    pub fn give_up(&mut self, task: i64) -> Option<Placed> {
+        let placed = self.tasks.get_mut(&task)?;
+        if placed.taken.is_none() {
+            return self.remove(task);
+        }
+        placed.given_up = true;
+        let worker = placed.worker;
+        self.revoke(worker, task);
+        None
     }
 
     /// Whether there are tasks of this job.

@@ -99,10 +99,22 @@ impl Persister {
             return Ok(Vec::new());
         }
         let began = Instant::now();
+        let mut tasks = Vec::new();
+        // What was begun is handed out in any case.
+        if let Err(error) = self.begin_due(now, &mut tasks)
+            && tasks.is_empty()
+        {
+            return Err(error);
+        }
+        let rest = began.elapsed() * if tasks.is_empty() { LOOK_REST } else { 0 };
+        self.rest.lock().look_ms = now + rest.as_millis() as i64;
+        Ok(tasks)
+    }
+
+    fn begin_due(&self, now: i64, tasks: &mut Vec<(WorkerId, v1::PersistTask)>) -> Result<()> {
         let running = self.attempts.lock().values().filter(|attempt| attempt.running).count();
         let mut room = MOST_RUNNING.saturating_sub(running);
         let mut doubtful = HashMap::new();
-        let mut tasks = Vec::new();
         let mut after = None;
         while room > 0 {
             let page = self.files.state().to_persist(after, PAGE)?;
@@ -118,9 +130,7 @@ impl Persister {
                 break;
             }
         }
-        let rest = began.elapsed() * if tasks.is_empty() { LOOK_REST } else { 0 };
-        self.rest.lock().look_ms = now + rest.as_millis() as i64;
-        Ok(tasks)
+        Ok(())
     }
 
     /// Whether one more file may be tried at a store; `doubtful` counts those that were in this pass
@@ -156,6 +166,10 @@ impl Persister {
             return Ok(None);
         }
         let Some(worker) = self.worker_for(&status) else { return Ok(None) };
+        if !self.files.objects.begin(&status.ufs_path) {
+            // What was there before is still on its way.
+            return Ok(None);
+        }
         self.attempts.lock().entry(id).or_default().running = true;
         Ok(Some((worker, self.task(&status))))
     }
@@ -199,6 +213,21 @@ impl Persister {
         }
     }
 
+    /// Whether the file is still to be where a worker writes it.
+    pub(super) fn is_wanted(&self, file: FileId, ufs_path: &str) -> Result<bool> {
+        match self.files.by_id(file) {
+            Ok(status) => Ok(status.ufs_path == ufs_path && !status.is_persisted()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A task that nobody wants any more was given up before anything came of it.
+    pub(super) fn given_back(&self, task: &v1::PersistTask) {
+        self.files.objects.release(&task.ufs_path);
+        self.attempts.lock().remove(&FileId(task.file_id));
+    }
+
     /// Takes in what a worker says at the end of a task.
     pub(super) async fn settled(&self, task: &v1::PersistTask, report: &v1::TaskReport) {
         let id = FileId(task.file_id);
@@ -206,6 +235,11 @@ impl Persister {
             Some(failure) => Err(unavailable(failure.cause.clone())),
             None => self.persisted(task, report).await,
         };
+        if result.is_err() && matches!(self.is_wanted(id, &task.ufs_path), Ok(false)) {
+            // No fault of the store's.
+            return self.given_back(task);
+        }
+        self.files.objects.release(&task.ufs_path);
         match result {
             Ok(()) => {
                 self.attempts.lock().remove(&id);
@@ -281,6 +315,8 @@ impl Persister {
 
     /// The worker was lost with the task.
     pub(super) fn lost(&self, task: &v1::PersistTask) {
+        // Should it come back it asks before the object appears.
+        self.files.objects.release(&task.ufs_path);
         self.failed(FileId(task.file_id), "the worker that did it was lost".into());
     }
 

@@ -95,7 +95,7 @@ impl FileSystem {
     /// `NotFound` where there is nothing, `IsDirectory` for a directory, `Incomplete` for a file
     /// that is still being written.
     pub async fn open(&self, path: &FsPath, options: &OpenOptions) -> Result<Reader> {
-        let follow = StatusOptions { follow: true, ..Default::default() };
+        let follow = StatusOptions { follow: true, read: true, ..Default::default() };
         let status = self.status_with(path, &follow).await?;
         self.open_status(status, options)
     }

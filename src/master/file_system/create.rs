@@ -410,6 +410,10 @@ impl FileSystem {
             let text = format!("{}: Is a directory, which is never completed", file.path);
             return Err(Error::new(ErrorKind::IsDirectory, text));
         }
+        // Who made it was let in then, whatever its mode says to those who open it later.
+        if !file.completed && self.permit_owner(caller, &file.path).is_ok() {
+            return Ok(());
+        }
         self.permit(caller, &file.path, crate::core::security::Access::WRITE)
     }
 

@@ -19,7 +19,9 @@
 //! Bytes carry their turns: one ends when the last who has the bytes lets go of them, be it the connection.
 //!
 //! Bytes that have come and nobody has taken yet need no windows smaller than usual: a worker sends no
-//! more than was asked for, and a read's turn counts that twice, as it arrives and as it is handed on.
+//! more than was asked for. While a read is handed on it takes twice what its turn counts, for a moment.
+//! By default as many reads of a megabyte have turns as the kernel has on its way at a time, so that those
+//! of a slow store keep no others waiting.
 
 use crate::core::error::{Error, ErrorKind, Result, invalid_argument};
 use bytes::Bytes;
@@ -33,7 +35,7 @@ const MIB: u64 = 1 << 20;
 const UNIT: u64 = 4 << 10;
 /// The most of a chunk, and what callers should read or write at a time.
 const CHUNK: u64 = MIB;
-/// What two reads at a time take.
+/// What four reads at a time take.
 const READS: u64 = 4 * CHUNK;
 /// What two files that are written take: what is being written, and a chunk on its way.
 const WRITES: u64 = 4 * CHUNK;
@@ -119,7 +121,7 @@ impl Memory {
         }
         let Some(rest) = budget.checked_sub(Self::LEAST) else {
             return Err(invalid_argument(format!(
-                "goosefs.fuse.memory.budget ({budget}) does not hold two files being read, two being \
+                "goosefs.fuse.memory.budget ({budget}) does not hold four reads, two files being \
                  written and a small metadata cache; give it {} or more, or 0",
                 Self::LEAST
             )));
@@ -147,13 +149,13 @@ impl Memory {
         if self.is_bounded() { most.min(GATHERED) } else { most }
     }
 
-    /// The turn of a read of `length` bytes: as they arrive, and as they are handed on.
+    /// The turn of a read of `length` bytes.
     ///
     /// # Errors
     /// `DeadlineExceeded` when nobody has given anything back for minutes.
     pub(super) async fn read(&self, length: u64) -> Result<Turn> {
         let Some(shares) = &self.shares else { return Ok(Turn::default()) };
-        shares.reads.wait(length.saturating_mul(2)).await
+        shares.reads.wait(length).await
     }
 
     /// A turn for `length` bytes that are to be written; none when there is no room.
@@ -204,17 +206,17 @@ impl Memory {
 impl Shares {
     fn of(rest: u64, entries: u64) -> Shares {
         let sixteenths = |count: u64| rest / 16 * count;
-        let metadata = ENTRIES * ENTRY + sixteenths(9);
+        let metadata = ENTRIES * ENTRY + sixteenths(8);
         let entries = (metadata / ENTRY).min(entries.max(1));
         // What the cache does not need is for data.
         let spared = (metadata - entries * ENTRY) / 3;
         let more = |count| sixteenths(count) + spared;
         Shares {
-            reads: Share::new("reads", READS + more(2)),
+            reads: Share::new("reads", READS + more(4)),
             writes: Share::new("writes", WRITES + more(2)),
             pieces: Share::new("writes", PIECES + sixteenths(1) / 2),
             gathered: Share::new("writes", GATHERED + sixteenths(1) / 2),
-            held: Share::new("writes", more(2)),
+            held: Share::new("writes", more(1)),
             entries,
         }
     }
@@ -318,7 +320,7 @@ mod tests {
     async fn a_read_waits_until_the_bytes_of_another_are_gone() {
         let memory = Memory::new(Memory::LEAST, ENTRIES).unwrap();
         let mut read = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..4 {
             let turn = memory.read(MIB).await.unwrap();
             read.push(carrying(Bytes::from(vec![7; MIB as usize]), turn));
         }
@@ -336,7 +338,7 @@ mod tests {
     async fn who_waits_where_others_get_on_gets_on_and_else_is_told_of_the_setting() {
         let memory = Memory::new(Memory::LEAST, ENTRIES).unwrap();
         let reads = (0..9).map(|_| async {
-            let _turn = memory.read(MIB * 2).await.unwrap();
+            let _turn = memory.read(MIB * 4).await.unwrap();
             tokio::time::sleep(PATIENCE * 3 / 4).await;
         });
         futures::future::join_all(reads).await;

@@ -151,8 +151,15 @@ fn nameless() -> Option<File> {
         |dir: &&PathBuf| statfs(dir.as_path()).is_ok_and(|at| at.filesystem_type() != TMPFS_MAGIC);
     dirs.iter().filter(on_disk).find_map(|dir| {
         let mut options = File::options();
-        options.read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE);
-        options.open(dir).inspect_err(|error| said(dir, error)).ok()
+        options.read(true).write(true).mode(0o600);
+        let made = options.clone().custom_flags(libc::O_TMPFILE).open(dir);
+        // Not every file system makes files without a name.
+        let made = made.or_else(|_| {
+            let path = dir.join(format!(".goosefs-parked-{}", std::process::id()));
+            let file = options.create_new(true).open(&path)?;
+            std::fs::remove_file(&path).map(|()| file)
+        });
+        made.inspect_err(|error| said(dir, error)).ok()
     })
 }
 

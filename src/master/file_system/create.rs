@@ -107,14 +107,21 @@ impl FileSystem {
                 policy.or(new.default_write_type).unwrap_or(WriteType::MustCache)
             }
         };
-        if !matches!(write_type, WriteType::MustCache | WriteType::AsyncThrough) {
-            // The writer makes the object, after a worker that still writes what was there before.
-            self.objects.free(&self.resolve(path)?.ufs_path, path).await?;
-        }
-        let _shared = self.locks.shared(path).await?;
-        check_writable(&self.resolve(path)?.mount, path)?;
-        self.permit_parent(caller, path)?;
-        self.check_vacant(path, new.recursive).await?;
+        let through = !matches!(write_type, WriteType::MustCache | WriteType::AsyncThrough);
+        let _shared = loop {
+            let shared = self.locks.shared(path).await?;
+            let resolved = self.resolve(path)?;
+            check_writable(&resolved.mount, path)?;
+            self.permit_parent(caller, path)?;
+            self.check_vacant(path, new.recursive).await?;
+            if !(through && self.objects.is_held(&resolved.ufs_path)) {
+                break shared;
+            }
+            // The writer makes the object, after a worker that still writes what was there before; that
+            // may have to wait for the lock.
+            drop(shared);
+            self.objects.free(&resolved.ufs_path, path).await?;
+        };
         let mut xattrs = BTreeMap::new();
         // Also tells a client that left it open what was decided.
         if write_type != WriteType::MustCache {

@@ -28,12 +28,14 @@ impl Objects {
         self.0.lock().remove(object);
     }
 
-    /// Whether somebody writes it.
+    /// Whether somebody writes it, or one below it.
     pub fn is_held(&self, object: &str) -> bool {
-        self.0.lock().contains(object)
+        let below = |held: &String| held.strip_prefix(object).is_some_and(|b| b.starts_with('/'));
+        let held = self.0.lock();
+        held.contains(object) || held.iter().any(below)
     }
 
-    /// Waits until nobody writes `object`, which is to be at `path`.
+    /// Waits until nobody writes `object`, which is to be at `path`, or one below it.
     ///
     /// # Errors
     /// `Unavailable` when that takes too long.
@@ -48,5 +50,28 @@ impl Objects {
                 "what was at {path} before is still being written to the under store: try again later"
             ))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_after_waits_until_it_is_released_and_not_for_ever() {
+        let objects = Objects::default();
+        let path = FsPath::parse("/a").unwrap();
+        assert!(objects.begin("s3://b/a/x") && !objects.begin("s3://b/a/x"));
+        assert!(objects.is_held("s3://b/a/x") && objects.is_held("s3://b/a"));
+        assert!(!objects.is_held("s3://b/a/") && !objects.is_held("s3://b/a/xy"));
+        objects.free("s3://b/other", &path).await.unwrap();
+        let error = objects.free("s3://b/a", &path).await.unwrap_err();
+        assert!(error.to_string().contains("try again later"), "{error}");
+        let (waiting, at) = (objects.clone(), path.clone());
+        let waits = tokio::spawn(async move { waiting.free("s3://b/a", &at).await });
+        tokio::time::sleep(LOOK * 3).await;
+        assert!(!waits.is_finished());
+        objects.release("s3://b/a/x");
+        waits.await.unwrap().unwrap();
     }
 }

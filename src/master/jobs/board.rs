@@ -27,8 +27,8 @@ pub struct Placed {
     pub settled: HashSet<i64>,
     /// When it was taken; none while it is queued.
     taken: Option<Taken>,
-    /// Whether its worker has been told to give it up, and is still to say that it has.
-    given_up: bool,
+    /// Whether its worker may be ending it at this moment: an object may appear at any time.
+    pub closing: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl Board {
         let (bytes, settled) = Default::default();
         self.tasks.insert(
             id,
-            Placed { task, worker, attempts, bytes, settled, taken: None, given_up: false },
+            Placed { task, worker, attempts, bytes, settled, taken: None, closing: false },
         );
         self.queues.entry(worker).or_default().push_back(id);
         id
@@ -127,11 +127,11 @@ impl Board {
         }
     }
 
-    /// The files that workers persist or are to: the tasks, which files, and where to.
+    /// The files that workers persist, but for those that are about to appear: the tasks, which files, and
+    /// where to.
     pub fn persisting(&self) -> Vec<(i64, FileId, String)> {
-        let wanted = self.tasks.values().filter(|placed| !placed.given_up);
-        let persisting = wanted.filter_map(|placed| match &placed.task.kind {
-            Some(v1::task::Kind::Persist(task)) => {
+        let persisting = self.tasks.values().filter_map(|placed| match &placed.task.kind {
+            Some(v1::task::Kind::Persist(task)) if !placed.closing => {
                 Some((placed.task.id, FileId(task.file_id), task.ufs_path.clone()))
             }
             _ => None,
@@ -139,17 +139,14 @@ impl Board {
         persisting.collect()
     }
 
-    /// Has a task given up: off the board and returned where nobody has begun it, else its worker is told
-    /// and says when it has.
+    /// Takes a task off the board and has its worker give it up; none where that may be ending it.
     pub fn give_up(&mut self, task: i64) -> Option<Placed> {
-        let placed = self.tasks.get_mut(&task)?;
-        if placed.taken.is_none() {
-            return self.remove(task);
+        self.tasks.get(&task).filter(|placed| !placed.closing)?;
+        let placed = self.remove(task)?;
+        if placed.taken.is_some() {
+            self.revoke(placed.worker, task);
         }
-        placed.given_up = true;
-        let worker = placed.worker;
-        self.revoke(worker, task);
-        None
+        Some(placed)
     }
 
     /// Whether there are tasks of this job.

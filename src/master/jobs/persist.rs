@@ -222,21 +222,32 @@ impl Persister {
         }
     }
 
-    /// A task that nobody wants any more was given up before anything came of it.
+    /// Nothing came of a task that nobody wants any more, and nothing will.
     pub(super) fn given_back(&self, task: &v1::PersistTask) {
         self.files.objects.release(&task.ufs_path);
         self.attempts.lock().remove(&FileId(task.file_id));
     }
 
-    /// Takes in what a worker says at the end of a task.
-    pub(super) async fn settled(&self, task: &v1::PersistTask, report: &v1::TaskReport) {
+    /// Takes in what a worker says at the end of a task; `closing` where it had begun to end the object.
+    pub(super) async fn settled(
+        &self,
+        task: &v1::PersistTask,
+        report: &v1::TaskReport,
+        closing: bool,
+    ) {
         let id = FileId(task.file_id);
-        let result = match report.failed.first() {
+        let mut result = match report.failed.first() {
             Some(failure) => Err(unavailable(failure.cause.clone())),
             None => self.persisted(task, report).await,
         };
         if result.is_err() && matches!(self.is_wanted(id, &task.ufs_path), Ok(false)) {
-            // No fault of the store's.
+            // No fault of the store's, which may have taken it all the same.
+            if closing {
+                result = self.withdraw_lastingly(task).await;
+            }
+            if let Err(error) = result {
+                tracing::warn!(path = task.path, %error, "what was deleted may be in its store");
+            }
             return self.given_back(task);
         }
         self.files.objects.release(&task.ufs_path);
@@ -300,6 +311,25 @@ impl Persister {
             // Deleted or renamed meanwhile: what was written must not come back as a file.
             _ => self.withdraw(&written).await,
         }
+    }
+
+    /// The same as [`Persister::withdraw`], tried again while the store does not.
+    async fn withdraw_lastingly(&self, task: &v1::PersistTask) -> Result<()> {
+        let path = task.path.parse()?;
+        let mut result = Ok(());
+        for failures in 0..PATIENCE {
+            let locked = self.files.locks.shared(&path).await;
+            result = match locked {
+                Ok(_shared) => self.withdraw(&path).await,
+                Err(error) => Err(error),
+            };
+            if result.is_ok() {
+                break;
+            }
+            let wait = u64::try_from(backoff_ms(failures)).unwrap_or_default();
+            tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        }
+        result
     }
 
     /// Removes an object that nobody wants any more, unless another file has its name now.

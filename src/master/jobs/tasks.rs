@@ -81,6 +81,7 @@ impl Jobs {
     /// Notes one report; false when nobody asked for that task, or it is not to be ended.
     async fn report(&self, worker: WorkerId, report: v1::TaskReport) -> bool {
         let (mut finishing, mut closing) = (None, None);
+        let task_id = report.task_id;
         let done = {
             let mut desk = self.inner.desk.lock();
             let Desk { board, jobs, .. } = &mut *desk;
@@ -101,6 +102,8 @@ impl Jobs {
                 }
             }
             if let Some(Kind::Persist(task)) = placed.task.kind.as_ref().filter(|_| report.closes) {
+                // Noted before the look: who gives it up afterwards waits for its end.
+                placed.closing = true;
                 closing = Some((FileId(task.file_id), task.ufs_path.clone()));
             }
             report.finished.then(|| board.remove(report.task_id)).flatten()
@@ -114,8 +117,13 @@ impl Jobs {
         if let Some(placed) = done {
             self.finished(placed, report);
         }
+        let Some((file, at)) = closing else { return true };
         // Who cannot be sure is not to do it.
-        closing.is_none_or(|(file, at)| self.inner.persister.is_wanted(file, &at).unwrap_or(false))
+        let may_close = self.inner.persister.is_wanted(file, &at).unwrap_or(false);
+        if !may_close && let Some(placed) = self.inner.desk.lock().board.heard(worker, task_id) {
+            placed.closing = false;
+        }
+        may_close
     }
 
     /// A worker is through with a task.
@@ -163,7 +171,7 @@ impl Jobs {
         let jobs = self.clone();
         self.inner.group.spawn_until_stop("a persisted file", async move {
             if let Some(Kind::Persist(task)) = &placed.task.kind {
-                jobs.inner.persister.settled(task, &report).await;
+                jobs.inner.persister.settled(task, &report, placed.closing).await;
             }
         });
     }
@@ -177,8 +185,9 @@ impl Jobs {
             if !matches!(persister.is_wanted(file, &at), Ok(false)) {
                 continue;
             }
-            let never_begun = self.inner.desk.lock().board.give_up(id);
-            if let Some(Kind::Persist(task)) = never_begun.and_then(|placed| placed.task.kind) {
+            let given_up = self.inner.desk.lock().board.give_up(id);
+            if let Some(Kind::Persist(task)) = given_up.and_then(|placed| placed.task.kind) {
+                // Should its worker not have heard of it: it asks before the object appears.
                 persister.given_back(&task);
             }
             self.inner.work.notify_waiters();

@@ -7,8 +7,8 @@
 //! answer loses its connection, as there is no other way to have that memory back.
 //!
 //! What masters and workers tell each other never waits: who waits for room may depend on it. Nobody
-//! who has room waits for another's, so there is no circle; who waits for its namespace's turn does so
-//! without any.
+//! who has room waits for another's, so there is no circle; who waits for its namespace's turn, for an under
+//! store or for a lock does so without any.
 
 use crate::core::config;
 use crate::core::error::{Error, ErrorKind, Result};
@@ -37,8 +37,14 @@ const LONG: u32 = 64;
 /// What any other takes.
 const SHORT: u32 = 4;
 /// Those with long answers: entries of a directory, or the blocks of a file.
-const LONG_ANSWERS: [&str; 5] =
-    ["/GetStatus", "/ListStatus", "/GetMountTable", "/Measure", "/MeasureMounts"];
+const LONG_ANSWERS: [&str; 6] = [
+    "/GetStatus",
+    "/GetStatusBatch",
+    "/ListStatus",
+    "/GetMountTable",
+    "/Measure",
+    "/MeasureMounts",
+];
 /// How long a question waits for room.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often one that waits looks for answers that nobody reads.
@@ -284,21 +290,39 @@ fn units_of(path: &str) -> Option<u32> {
     Some(if long { LONG } else { SHORT })
 }
 
-/// Has a request wait for something without what it takes meanwhile.
+/// What the request that is being answered takes, if anything bounds it.
+pub struct Room(Option<Arc<Taken>>);
+
+impl Room {
+    /// That of the request whose handler asks.
+    pub fn of_this_request() -> Self {
+        Room(TAKEN.try_with(Arc::clone).ok())
+    }
+
+    /// Waits for something without the room meanwhile, unless it is there at once.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no room afterwards.
+    pub async fn aside<T>(&self, wait: impl Future<Output = T>) -> Result<T> {
+        let mut wait = std::pin::pin!(wait);
+        if let Poll::Ready(done) = futures::poll!(&mut wait) {
+            return Ok(done);
+        }
+        let Some(taken) = &self.0 else { return Ok(wait.await) };
+        drop(taken.room.lock().take());
+        let done = wait.await;
+        let room = taken.admission.room(taken.units).await?;
+        *taken.room.lock() = Some(room);
+        Ok(done)
+    }
+}
+
+/// The same for the request whose handler asks.
 ///
 /// # Errors
-/// `Unavailable` when there is no room for it afterwards.
+/// As [`Room::aside`].
 pub async fn aside<T>(wait: impl Future<Output = T>) -> Result<T> {
-    let mut wait = std::pin::pin!(wait);
-    if let Poll::Ready(done) = futures::poll!(&mut wait) {
-        return Ok(done);
-    }
-    let Ok(taken) = TAKEN.try_with(Arc::clone) else { return Ok(wait.await) };
-    drop(taken.room.lock().take());
-    let done = wait.await;
-    let room = taken.admission.room(taken.units).await?;
-    *taken.room.lock() = Some(room);
-    Ok(done)
+    Room::of_this_request().aside(wait).await
 }
 
 fn busy() -> Error {

@@ -129,11 +129,7 @@ impl Tasks {
             tokio::select! {
                 () = tokio::time::sleep(REPORT) => {}
                 () = self.inner.ended.notified() => {}
-                _ = signs.tick() => {
-                    for (&task, (job, _)) in self.inner.running.lock().iter() {
-                        self.note(task, *job, |_| {});
-                    }
-                }
+                _ = signs.tick() => self.note_running(),
             }
             while let Some(reports) = self.untold() {
                 let worker_id = self.worker().await;
@@ -284,6 +280,13 @@ impl Tasks {
             tracing::warn!(%error, "dropping copies");
             Vec::new()
         })
+    }
+
+    /// Has the master told that what runs still does.
+    fn note_running(&self) {
+        for (&task, (job, _)) in self.inner.running.lock().iter() {
+            self.note(task, *job, |_| {});
+        }
     }
 
     /// Adds to what the master is told of a task.

@@ -1,5 +1,6 @@
 //! The official client service.
 
+use super::super::admission::{Room, aside};
 use super::convert::{
     attributes, completion, freshness, location, mode, mount_change, new_mount, read_options,
 };
@@ -117,7 +118,7 @@ impl FileSystemMasterClientService for Files {
         let unset = GetStatusPOptions::default();
         let options = read_options(files, sent.options.as_ref().unwrap_or(&unset));
         let path = self.admit(sent.path()).await?;
-        let mut status = files.status(&caller, &path, &options).await?;
+        let mut status = aside(files.status(&caller, &path, &options)).await??;
         if !sent.options.is_some_and(|options| options.without_cached()) {
             self.0.measures.tell_cached(std::slice::from_mut(&mut status)).await;
         }
@@ -138,7 +139,7 @@ impl FileSystemMasterClientService for Files {
         for text in sent.paths {
             let status = match FsPath::parse(&text) {
                 Ok(path) => match self.admit_to(&path).await {
-                    Ok(()) => files.status(&caller, &path, &options).await,
+                    Ok(()) => aside(files.status(&caller, &path, &options)).await?,
                     // As a whole: to the caller a path that fails is one that is not there.
                     Err(busy) => return Err(busy.into()),
                 },
@@ -170,8 +171,9 @@ impl FileSystemMasterClientService for Files {
         let load = (options.load_metadata_type, options.default_load_metadata_type);
         let freshness = freshness(&files, load, &options.common_options);
         let measures = (!options.without_cached()).then(|| self.0.measures.clone());
+        let room = Room::of_this_request();
         answer(messages(self.0.clone(), async move {
-            let listing = files.list(&caller, &path, freshness).await?;
+            let listing = room.aside(files.list(&caller, &path, freshness)).await??;
             let told = Told { listing, measures, ahead: VecDeque::new() };
             Ok((!options.load_metadata_only()).then_some(told))
         }))
@@ -209,7 +211,7 @@ impl FileSystemMasterClientService for Files {
             default_write_type: options.default_write_type().chosen(),
         };
         let path = self.admit(request.get_ref().path()).await?;
-        let status = files.create_file(&caller, &path, new).await?;
+        let status = aside(files.create_file(&caller, &path, new)).await??;
         answer(CreateFilePResponse { file_info: Some((&status).into()) })
     }
 

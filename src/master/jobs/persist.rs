@@ -236,16 +236,13 @@ impl Persister {
         closing: bool,
     ) {
         let id = FileId(task.file_id);
-        let mut result = match report.failed.first() {
+        let result = match report.failed.first() {
             Some(failure) => Err(unavailable(failure.cause.clone())),
             None => self.persisted(task, report).await,
         };
         if result.is_err() && matches!(self.is_wanted(id, &task.ufs_path), Ok(false)) {
             // No fault of the store's, which may have taken it all the same.
-            if closing {
-                result = self.withdraw_lastingly(task).await;
-            }
-            if let Err(error) = result {
+            if closing && let Err(error) = self.withdraw_lastingly(task).await {
                 tracing::warn!(path = task.path, %error, "what was deleted may be in its store");
             }
             return self.given_back(task);

@@ -25,6 +25,8 @@ mod masters;
 mod memory;
 mod ns;
 mod official;
+mod permissions;
 mod pins;
 mod tiers;
 mod ufs;
+mod uploads;

@@ -1,4 +1,6 @@
-//! A worker that may have little memory: whoever needs some waits, and it lives.
+//! Processes that may have little memory: whoever needs some waits, and they live.
+
+mod mount;
 
 use crate::cluster::{Cluster, Node, eventually};
 use crate::ufs::s3::request;
@@ -6,9 +8,14 @@ use crate::ufs::servers::moto;
 use bytes::Bytes;
 use goosefs::client::{CreateOptions, FileSystem};
 use goosefs::core::model::WriteType;
+use goosefs::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
+use goosefs::core::proto::grpc::file::{ListStatusPRequest, ListStatusPResponse};
+use goosefs::core::rpc::server::Windows;
+use goosefs::core::rpc::{Channel, Credentials, connect};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tonic::Streaming;
 
 /// How long jobs of a worker that has to wait for itself may take.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -35,8 +42,8 @@ impl Group {
         made.ok()
     }
 
-    fn take(&self, node: &Node) {
-        fs::write(self.0.join("cgroup.procs"), node.pid().to_string()).unwrap();
+    fn take(&self, pid: u32) {
+        fs::write(self.0.join("cgroup.procs"), pid.to_string()).unwrap();
     }
 }
 
@@ -46,15 +53,20 @@ impl Drop for Group {
     }
 }
 
-/// That the worker lives, bounded, and has taken no more than `kilobytes` at any time.
-fn assert_lives_within(worker: &Node, kilobytes: u64) {
-    assert!(worker.log_text().contains("memory is bounded"));
+/// That the process lives, bounded, and has taken no more than `kilobytes` at any time.
+fn assert_lives_within(node: &Node, kilobytes: u64) {
+    assert!(node.log_text().contains("memory is bounded"));
     // The same process: nobody killed it meanwhile.
-    worker.signal("-0");
-    let status = fs::read_to_string(format!("/proc/{}/status", worker.pid())).unwrap();
+    node.signal("-0");
+    let taken = peak_kb(node.pid());
+    assert!(taken < kilobytes, "it took {taken} kB of memory at its peak");
+}
+
+/// The most memory that a process has had so far.
+fn peak_kb(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim();
-    let taken: u64 = peak.trim_end_matches(" kB").parse().unwrap();
-    assert!(taken < kilobytes, "it took {peak} of memory at its peak");
+    peak.trim_end_matches(" kB").parse().unwrap()
 }
 
 fn bytes(length: usize) -> Vec<u8> {
@@ -73,7 +85,7 @@ fn many_readers_and_writers_of_a_small_worker_wait_and_it_lives() {
         Cluster::setup().workers(0).set("user.short.circuit.enabled", "false").start();
     cluster.add_worker(&[("worker.memory.budget", "80MB")]);
     cluster.wait_for_workers();
-    group.take(&cluster.workers[0]);
+    group.take(cluster.workers[0].pid());
     let data = bytes(FILE);
     (0..3).for_each(|i| fs::write(cluster.root_ufs().join(format!("{i}")), &data).unwrap());
     let local = cluster.dir().join("local");
@@ -115,7 +127,7 @@ fn a_small_worker_takes_blocks_in_persists_and_copies_to_a_store_in_parts() {
     cluster.add_worker(&[("worker.memory.budget", "60MB")]);
     cluster.add_worker(&[]);
     cluster.wait_for_workers();
-    group.take(&cluster.workers[0]);
+    group.take(cluster.workers[0].pid());
     let endpoint = format!("s3.endpoint={url}");
     let keys = ["--option", "s3.access.key=AK", "--option", "s3.secret.key=SK"];
     let mount = ["fs", "mount", "/s3", "s3://bucket/x", "--option", &endpoint];
@@ -184,4 +196,98 @@ fn a_client_that_writes_to_a_store_and_pauses_does_not_stop_jobs() {
     let whole = [&data[..], &data[..]].concat();
     assert!(fs::read(cluster.root_ufs().join("idle")).unwrap() == whole);
     assert!(runtime.block_on(files.status(&"/idle".parse().unwrap())).unwrap().completed);
+}
+
+/// What a small master's directory has to list: about 1.5 MB of answer.
+const ENTRIES: usize = 4_000;
+
+/// A master with 32 MB for requests and little else, and a directory `/data` that takes long to list.
+fn small_master() -> Cluster {
+    let cluster = Cluster::setup()
+        .workers(0)
+        .set("master.metastore.cache.size", "8MB")
+        .set("master.memory.budget", "168MB")
+        .start();
+    let dir = cluster.root_ufs().join("data");
+    fs::create_dir(&dir).unwrap();
+    for i in 0..ENTRIES {
+        fs::write(dir.join(format!("a-name-that-takes-room-{i}")), "").unwrap();
+    }
+    assert_eq!(cluster.ok(&["fs", "ls", "/data"]).lines().count(), ENTRIES);
+    cluster
+}
+
+/// The official call, of which nothing has been read.
+async fn list(channel: Channel) -> Result<Streaming<ListStatusPResponse>, tonic::Status> {
+    let request = ListStatusPRequest { path: Some("/data".into()), ..Default::default() };
+    let mut client = FileSystemMasterClientServiceClient::new(channel);
+    Ok(client.list_status(request).await?.into_inner())
+}
+
+/// How many it lists; as a client does that comes again when it is told to, or starves on a busy machine.
+async fn count(channel: Channel) -> usize {
+    let whole = async || {
+        let (mut pages, mut found) = (list(channel.clone()).await?, 0);
+        while let Some(page) = pages.message().await? {
+            found += page.file_infos.len();
+        }
+        Ok::<_, tonic::Status>(found)
+    };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match whole().await {
+            Ok(found) => return found,
+            Err(status) => assert!(Instant::now() < deadline, "{status}"),
+        }
+    }
+}
+
+#[test]
+fn a_small_master_that_many_ask_at_once_lets_them_wait_and_lives() {
+    const CALLERS: usize = 240;
+    /// What requests may have, 32 MiB, and what a master of this build takes that does nothing: 94 MB.
+    const MOST_KB: u64 = 134 << 10;
+    let Some(group) = Group::new("asked", 240 << 20) else { return };
+    let cluster = small_master();
+    group.take(cluster.master.pid());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let credentials = Credentials::of(&cluster.config());
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let channel = connect(&cluster.master_address(), &credentials).await.unwrap();
+            for _ in 0..CALLERS / 8 {
+                asking.spawn(count(channel.clone()));
+            }
+        }
+        while let Some(found) = asking.join_next().await {
+            assert_eq!(found.unwrap(), ENTRIES);
+        }
+    });
+    assert_lives_within(&cluster.master, MOST_KB);
+}
+
+#[test]
+fn who_reads_nothing_of_a_small_masters_answer_makes_room_for_others() {
+    let cluster = small_master();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let unread = runtime.block_on(async {
+        let windows = Windows { stream: 1, connection: 64 << 10 };
+        let credentials = Credentials { windows, ..Credentials::of(&cluster.config()) };
+        let channel = connect(&cluster.master_address(), &credentials).await.unwrap();
+        let mut unread = Vec::new();
+        // As many as there is room for: the next one has to wait.
+        for _ in 0..8 {
+            unread.push(list(channel.clone()).await.unwrap());
+        }
+        unread
+    });
+    assert_eq!(cluster.ok(&["fs", "ls", "/data"]).lines().count(), ENTRIES);
+    assert!(cluster.master.log_text().contains("a client does not read what it asked for"));
+    for mut pages in unread {
+        runtime.block_on(async {
+            let first = pages.message().await;
+            assert!(first.is_err(), "its connection has ended");
+        });
+    }
 }

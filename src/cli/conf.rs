@@ -82,7 +82,9 @@ impl CheckConf {
     pub fn run(self, global: &Global) -> Result<ExitCode> {
         let config = global.load()?;
         config.worker.check_memory()?;
+        config.master.check_memory()?;
         crate::worker::store::layout::check(&config.worker)?;
+        crate::fuse::memory(&config)?;
         println!("the configuration is valid: {} properties set", config.explicit().count());
         Ok(ExitCode::SUCCESS)
     }

@@ -94,6 +94,7 @@ impl MountArgs {
         let mut options = Options::of(&config);
         self.options.iter().try_for_each(|list| options.apply(list))?;
         if !self.foreground {
+            fuse::memory(&config)?;
             // Found out here, what is wrong can be said here.
             mountpoint::check_device()?;
             mountpoint::check(&self.dir)?;

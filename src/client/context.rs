@@ -6,6 +6,7 @@
 //! Nothing runs while nobody asks.
 
 use super::block::local::{Lender, is_local};
+use super::memory::Memory;
 use super::worker::Channels;
 use crate::core::config::Config;
 use crate::core::error::{Context as _, Result, unavailable};
@@ -58,6 +59,7 @@ pub(super) struct Context {
     pub(super) primary: Primary,
     pub(super) channels: Channels,
     pub(super) lender: Lender,
+    pub(super) memory: Memory,
     /// Everything this client has running; stops with the last handle.
     pub(super) group: Group,
     users: Mutex<HashMap<String, Primary>>,
@@ -72,8 +74,9 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, memory: Memory) -> Self {
         Context {
+            memory,
             primary: Primary::new(config),
             channels: Channels::new(config),
             lender: Lender::default(),

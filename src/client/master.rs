@@ -8,6 +8,7 @@ use super::options::{
 use crate::core::error::{Error, Result, internal, not_found};
 use crate::core::model::{FileId, FsPath, Status, WriteType};
 use crate::core::proto::convert::pmode;
+use crate::core::proto::grpc::Bits;
 use crate::core::proto::grpc::file::file_system_master_client_service_client::FileSystemMasterClientServiceClient;
 use crate::core::proto::grpc::file::*;
 use crate::core::proto::v1;
@@ -40,6 +41,7 @@ impl FileSystem {
             common_options: Some(self.common(options.max_age, None)),
             resolve_link: Some(options.follow),
             without_cached: Some(true),
+            access_mode: options.read.then_some(Bits::Read as i32),
             ..Default::default()
         };
         let request = GetStatusPRequest {

@@ -26,6 +26,7 @@ mod cluster;
 mod context;
 mod master;
 mod members;
+mod memory;
 mod namespaces;
 mod nodes;
 mod options;
@@ -38,6 +39,7 @@ mod writer;
 pub use crate::core::rpc::lend::LentBlock;
 pub use block::BlockStream;
 pub use cluster::{BlockLocations, Capacity};
+pub use memory::{Memory, Turn};
 pub use namespaces::Namespace;
 pub use options::*;
 pub use reader::{ReadStream, Reader};
@@ -64,7 +66,12 @@ impl FileSystem {
     /// The file system that `config` names. Nobody is called yet: an absent cluster shows in the
     /// first call.
     pub fn connect(config: &Config) -> Self {
-        let context = Context::new(config);
+        Self::connect_within(config, Memory::default())
+    }
+
+    /// The same, where data on its way takes no more than `memory`.
+    pub fn connect_within(config: &Config, memory: Memory) -> Self {
+        let context = Context::new(config, memory);
         let primary = context.primary.clone();
         let metadata_load = config.client.metadata_load.parse().unwrap_or_default();
         FileSystem { context: Arc::new(context), primary, metadata_load, behalf: None }
@@ -87,13 +94,18 @@ impl FileSystem {
         &self.context.config
     }
 
+    /// What data on its way may take.
+    pub fn memory(&self) -> &Memory {
+        &self.context.memory
+    }
+
     /// Opens the file at `path` for reading.
     ///
     /// # Errors
     /// `NotFound` where there is nothing, `IsDirectory` for a directory, `Incomplete` for a file
     /// that is still being written.
     pub async fn open(&self, path: &FsPath, options: &OpenOptions) -> Result<Reader> {
-        let follow = StatusOptions { follow: true, ..Default::default() };
+        let follow = StatusOptions { follow: true, read: true, ..Default::default() };
         let status = self.status_with(path, &follow).await?;
         self.open_status(status, options)
     }

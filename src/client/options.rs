@@ -52,6 +52,8 @@ pub struct StatusOptions {
     pub max_age: Option<Duration>,
     /// Whether the last component, if it is a symbolic link, is followed.
     pub follow: bool,
+    /// Whether it is asked for to be read: refused to those who may not, where permissions are checked.
+    pub read: bool,
 }
 
 impl StatusOptions {

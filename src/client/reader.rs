@@ -3,6 +3,7 @@
 use super::FileSystem;
 use super::block::prefetch::Prefetch;
 use super::block::{Blocks, Part};
+use super::memory::{Memory, carrying};
 use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::model::{BlockId, ReadType, Status};
 use crate::core::rpc::lend::LentBlock;
@@ -22,6 +23,7 @@ pub struct Reader {
     blocks: Blocks,
     status: Arc<Status>,
     read_ahead: u64,
+    memory: Memory,
 }
 
 impl Reader {
@@ -40,7 +42,8 @@ impl Reader {
         let no_cache = read_type == ReadType::NoCache || !status.cacheable;
         let blocks = Blocks::new(fs, status, no_cache);
         let read_ahead = options.read_ahead.unwrap_or(READ_AHEAD);
-        Ok(Reader { status: blocks.status(), blocks, read_ahead })
+        let memory = fs.context.memory.clone();
+        Ok(Reader { status: blocks.status(), blocks, read_ahead, memory })
     }
 
     /// What was known of the file when it was opened.
@@ -58,7 +61,8 @@ impl Reader {
         self.len() == 0
     }
 
-    /// `length` bytes from `offset`; fewer only where the file ends, none beyond its end.
+    /// `length` bytes from `offset`; fewer only where the file ends, none beyond its end. Where memory
+    /// has a bound, waits until others have let go of what they read, and counts until the bytes go.
     ///
     /// # Errors
     /// `Changed` when the file was replaced in the under store since it was opened: see
@@ -67,8 +71,11 @@ impl Reader {
     pub async fn read_at(&self, offset: u64, length: u64) -> Result<Bytes> {
         let end = offset.saturating_add(length).min(self.len());
         let parts = parts(offset..end, self.status.block_size);
-        match parts[..] {
-            [] => Ok(Bytes::new()),
+        if parts.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let turn = self.memory.read(end - offset).await?;
+        let bytes = match parts[..] {
             [part] => self.blocks.read(part).await,
             _ => {
                 let reads = parts.iter().map(|&part| self.blocks.read(part));
@@ -77,7 +84,8 @@ impl Reader {
                 pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
                 Ok(whole.freeze())
             }
-        }
+        };
+        bytes.map(|bytes| carrying(bytes, turn))
     }
 
     /// The bytes in `range` in order, fetched ahead of the reader. What lies beyond the end of the

@@ -5,8 +5,8 @@
 //! a writer that is cancelled, dropped or fails takes back what it wrote. Which failures a write
 //! survives:
 //!
-//! - a worker that is lost is replaced while what it was given is still held here (16 MiB a
-//!   stream); later the write fails, except that
+//! - a worker that is lost is replaced while what it was given is still held here (16 MiB a stream,
+//!   or less where memory has a bound); later the write fails, except that
 //! - with `CACHE_THROUGH` the cache is an extra: without it the file goes to the under store alone;
 //! - with `TRY_CACHE` a full cache makes the file go to the under store instead, with what was
 //!   cached before.
@@ -15,6 +15,7 @@ use super::FileSystem;
 use super::block::copies::{Copies, Wanted};
 use super::block::{Blocks, Part, route};
 use super::master::{named, status_of, wire_write};
+use super::memory::{Lane, Turn};
 use super::options::{CreateOptions, DeleteOptions, MetadataLoad, SetAttributes, StatusOptions};
 use crate::core::error::{Error, ErrorKind, Result, failed_precondition, unsupported};
 use crate::core::model::{BlockId, BlockStatus, FileId, FsPath, Status, WriteType};
@@ -56,8 +57,10 @@ struct Open {
     /// Whether the bytes go to the under store now.
     through: bool,
     chunk_size: u64,
-    /// Less than a chunk, not sent yet.
+    /// Less than a chunk, not sent yet, and its turn. Without one nothing is left here.
     pending: BytesMut,
+    gathering: Option<Turn>,
+    lane: Lane,
     sent: u64,
     crc: u32,
     block: Option<Copies>,
@@ -134,9 +137,40 @@ impl Writer {
     /// `ResourceExhausted` when the cache has no room and the write type needs it; `Unavailable`
     /// when no worker can be reached. After an error nothing more can be written: close fails too.
     pub async fn write(&mut self, data: impl Into<Bytes>) -> Result<()> {
-        let data = data.into();
+        let mut data = data.into();
+        while !data.is_empty() {
+            let (turn, room) = self.room(data.len() as u64).await?;
+            self.write_within(data.split_to(room as usize), turn).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for memory for the next bytes, `wanted` at most: its turn, and how many. They are written
+    /// with [`Writer::write_within`].
+    ///
+    /// # Errors
+    /// `DeadlineExceeded` when nobody else gets on either; then as [`Writer::write`].
+    pub async fn room(&mut self, wanted: u64) -> Result<(Turn, u64)> {
         let open = self.open()?;
-        let result = open.write(data).await;
+        let result = open.fs.context.memory.next(&open.lane, wanted).await;
+        open.failed |= result.is_err();
+        result.map_err(|e| named(e, &open.status.path))
+    }
+
+    /// Has everything later fail, as after an error: what the caller had to write is not whole.
+    pub fn give_up(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.failed = true;
+        }
+    }
+
+    /// Appends `data`, which has `turn` until it is sent on.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub async fn write_within(&mut self, data: Bytes, turn: Turn) -> Result<()> {
+        let open = self.open()?;
+        let result = open.write(data, turn).await;
         open.failed |= result.is_err();
         result.map_err(|e| named(e, &open.status.path))
     }
@@ -279,11 +313,13 @@ impl Open {
             fs: fs.clone(),
             cache: (write_type != WriteType::Through).then_some(Wanted { copies, least }),
             through: matches!(write_type, WriteType::Through | WriteType::CacheThrough),
-            chunk_size: client.chunk_size.0.clamp(1, 1 << 30),
+            chunk_size: fs.context.memory.chunk(client.chunk_size.0.clamp(1, 1 << 30)),
             status,
             write_type,
             persist_delay: options.persist_delay,
             pending: BytesMut::new(),
+            gathering: None,
+            lane: Lane::default(),
             sent: 0,
             crc: 0,
             block: None,
@@ -297,22 +333,49 @@ impl Open {
         }
     }
 
-    async fn write(&mut self, mut data: Bytes) -> Result<()> {
+    async fn write(&mut self, mut data: Bytes, turn: Turn) -> Result<()> {
         while !data.is_empty() {
             let room = self.room();
-            if self.pending.is_empty() && data.len() as u64 >= room {
-                let chunk = data.split_to(room as usize);
-                self.send(chunk, None).await?;
+            let enough = self.fs.context.memory.gathered(room);
+            let small = !self.pending.is_empty() || (data.len() as u64) < enough;
+            if !small || !self.may_gather(enough) {
+                let chunk = data.split_to(data.len().min(room as usize));
+                self.send(chunk, turn.clone(), None).await?;
                 continue;
             }
-            let wanted = (room as usize - self.pending.len()).min(data.len());
+            let wanted = (enough as usize - self.pending.len()).min(data.len());
             self.pending.extend_from_slice(&data.split_to(wanted));
-            if self.pending.len() as u64 == room {
-                let chunk = self.pending.split().freeze();
-                self.send(chunk, None).await?;
+            if self.pending.len() as u64 == enough {
+                self.send_pending(false).await?;
             }
         }
         Ok(())
+    }
+
+    /// Whether up to `most` bytes may be gathered before they are sent.
+    fn may_gather(&mut self, most: u64) -> bool {
+        if self.gathering.is_some() {
+            return true;
+        }
+        let memory = &self.fs.context.memory;
+        self.gathering = memory.gather(most);
+        if self.gathering.is_some() && memory.is_bounded() {
+            // Not more than was counted.
+            self.pending = BytesMut::with_capacity(most as usize);
+        }
+        self.gathering.is_some()
+    }
+
+    /// Sends what was gathered; `ends` where the file does.
+    async fn send_pending(&mut self, ends: bool) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let chunk = self.pending.split().freeze();
+        let turn = self.gathering.take().unwrap_or_default();
+        let in_block = self.sent % self.status.block_size.max(1);
+        let last = ends.then_some(in_block + chunk.len() as u64);
+        self.send(chunk, turn, last).await
     }
 
     /// Bytes in the next chunk: chunks never cross a block.
@@ -321,35 +384,38 @@ impl Open {
         self.chunk_size.min(block_size - self.sent % block_size)
     }
 
-    /// Sends one chunk where it belongs. `last` is the length of the block where it is known to
-    /// end with this chunk: then no more room than that is reserved.
-    async fn send(&mut self, chunk: Bytes, last: Option<u64>) -> Result<()> {
+    /// Sends one chunk where it belongs; it has `turn` until then. `last` is the length of the block
+    /// where it is known to end with this chunk: then no more room than that is reserved.
+    async fn send(&mut self, chunk: Bytes, turn: Turn, last: Option<u64>) -> Result<()> {
         self.crc = crc32c::crc32c_append(self.crc, &chunk);
         if self.through {
             if self.ufs.is_none() {
                 self.ufs = Some(self.open_ufs().await?);
             }
             let ufs = self.ufs.as_mut().expect("just opened");
-            ufs.write(chunk.clone()).await?;
+            ufs.write(chunk.clone(), turn.clone()).await?;
         }
         if self.cache.is_some()
-            && let Err(error) = self.send_to_cache(chunk.clone(), last).await
+            && let Err(error) = self.send_to_cache(chunk.clone(), turn.clone(), last).await
         {
-            self.without_cache(error, Some(chunk.clone())).await?;
+            self.without_cache(error, Some((chunk.clone(), turn))).await?;
         }
         self.sent += chunk.len() as u64;
         Ok(())
     }
 
-    async fn send_to_cache(&mut self, chunk: Bytes, last: Option<u64>) -> Result<()> {
+    async fn send_to_cache(&mut self, chunk: Bytes, turn: Turn, last: Option<u64>) -> Result<()> {
         if self.block.is_none() {
             match self.open_block(last).await? {
                 Some(block) => self.block = Some(block),
-                None => return self.ufs.as_mut().expect("instead of the block").write(chunk).await,
+                None => {
+                    let ufs = self.ufs.as_mut().expect("instead of the block");
+                    return ufs.write(chunk, turn).await;
+                }
             }
         }
         let block = self.block.as_mut().expect("just opened");
-        block.write(chunk).await?;
+        block.write(chunk, turn).await?;
         if block.length() < self.status.block_size.max(1) {
             return Ok(());
         }
@@ -384,7 +450,7 @@ impl Open {
     }
 
     /// The cache failed: goes on without it where the write type allows that.
-    async fn without_cache(&mut self, error: Error, unsent: Option<Bytes>) -> Result<()> {
+    async fn without_cache(&mut self, error: Error, unsent: Option<(Bytes, Turn)>) -> Result<()> {
         let path = &self.status.path;
         match self.write_type {
             WriteType::CacheThrough => {
@@ -402,7 +468,7 @@ impl Open {
                 tracing::info!(%error, %path, "the cache is full; writing to the under store");
                 // The chunk that failed may be held already.
                 let before = self.committed.iter().map(|block| block.length).sum::<u64>();
-                let have = before + held.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
+                let have = before + held.iter().map(|(chunk, _)| chunk.len() as u64).sum::<u64>();
                 let unsent = unsent.filter(|_| have <= self.sent);
                 self.move_to_ufs(held.into_iter().chain(unsent)).await
             }
@@ -411,21 +477,30 @@ impl Open {
     }
 
     /// Writes to the under store what the cache holds of this file, and then `rest`.
-    async fn move_to_ufs(&mut self, rest: impl Iterator<Item = Bytes> + Send) -> Result<()> {
+    async fn move_to_ufs(
+        &mut self,
+        rest: impl Iterator<Item = (Bytes, Turn)> + Send,
+    ) -> Result<()> {
         let mut ufs = self.open_ufs().await?;
         let mut known = self.status.clone();
         known.blocks = self.committed.clone();
         known.length = known.blocks.iter().map(|block| block.length).sum();
         let cached = Blocks::new(&self.fs, known, false);
         for (index, block) in self.committed.iter().enumerate() {
-            let part = Part { index: index as u64, offset: 0, length: block.length, alone: false };
-            let mut reader = cached.open(part).await;
-            while let Some(bytes) = reader.next().await? {
-                ufs.write(bytes).await?;
+            let index = index as u64;
+            let mut offset = 0;
+            while offset < block.length {
+                let left = block.length - offset;
+                let (turn, length) = self.fs.context.memory.next(&self.lane, left).await?;
+                let mut reader = cached.open(Part { index, offset, length, alone: false }).await;
+                while let Some(bytes) = reader.next().await? {
+                    ufs.write(bytes, turn.clone()).await?;
+                }
+                offset += length;
             }
         }
-        for chunk in rest.filter(|chunk| !chunk.is_empty()) {
-            ufs.write(chunk).await?;
+        for (chunk, turn) in rest.filter(|(chunk, _)| !chunk.is_empty()) {
+            ufs.write(chunk, turn).await?;
         }
         self.ufs = Some(ufs);
         self.through = true;
@@ -491,10 +566,7 @@ impl Open {
     }
 
     async fn flush(&mut self) -> Result<()> {
-        if !self.pending.is_empty() {
-            let chunk = self.pending.split().freeze();
-            self.send(chunk, None).await?;
-        }
+        self.send_pending(false).await?;
         if let Some(ufs) = &mut self.ufs {
             ufs.flush().await?;
         }
@@ -507,11 +579,7 @@ impl Open {
     }
 
     async fn finish(&mut self) -> Result<()> {
-        if !self.pending.is_empty() {
-            let chunk = self.pending.split().freeze();
-            let in_block = self.sent % self.status.block_size.max(1);
-            self.send(chunk.clone(), Some(in_block + chunk.len() as u64)).await?;
-        }
+        self.send_pending(true).await?;
         // Also an empty file is an object.
         if self.through && self.ufs.is_none() {
             self.ufs = Some(self.open_ufs().await?);

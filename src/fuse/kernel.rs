@@ -14,7 +14,6 @@ use super::staging::Staged;
 use crate::core::model::{Node, NodeKind};
 use crate::core::rpc::lend::LentBlock;
 use crate::core::runtime::Group;
-use bytes::Bytes;
 use fuser::{
     BackingId, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
     InitFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
@@ -843,12 +842,15 @@ impl Filesystem for Kernel {
         if now && let Some(answer) = self.posix.write_now(&write, offset, data) {
             return send(reply, answer);
         }
-        let bytes = Bytes::copy_from_slice(data);
+        let incoming = match self.posix.take(data, &self.runtime) {
+            Ok(incoming) => incoming,
+            Err(errno) => return reply.error(number(errno)),
+        };
         let ask = move |posix: Arc<Posix>| async move {
             if strips {
                 posix.strip(write.ino).await?;
             }
-            let written = posix.write(&write, offset, bytes).await?;
+            let written = posix.write(&write, offset, incoming).await?;
             if sync {
                 posix.sync(&write).await?;
             }

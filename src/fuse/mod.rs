@@ -27,13 +27,14 @@ mod kernel;
 pub mod mountpoint;
 pub mod options;
 mod owners;
+mod parked;
 mod posix;
 pub mod staging;
 
 pub use options::Options;
 pub use posix::{Verdict, publish_left, version_of};
 
-use crate::client::FileSystem;
+use crate::client::{FileSystem, Memory};
 use crate::core::config::Config;
 use crate::core::error::{Context, Error, Result, internal, unavailable};
 use crate::core::model::FsPath;
@@ -77,8 +78,14 @@ pub async fn run(
 ) -> Result<()> {
     mountpoint::check_device()?;
     let dir = mountpoint::check(&mount.dir)?;
-    let files = FileSystem::connect(&config);
-    let (limit, keep) = (config.fuse.metadata_cache_entries, config.fuse.metadata_cache_timeout);
+    let memory = memory(&config)?;
+    let keep = config.fuse.metadata_cache_timeout;
+    let limit = memory.entries(config.fuse.metadata_cache_entries);
+    if memory.is_bounded() {
+        let budget = config.fuse.memory_budget.0;
+        tracing::info!(budget, entries = limit, "memory is bounded");
+    }
+    let files = FileSystem::connect_within(&config, memory);
     let options = mount.options.clone();
     let posix = Posix::new(files, mount.path.clone(), options, limit as usize, keep)
         .publishing_on_fsync(config.fuse.publish_on_fsync);
@@ -108,6 +115,14 @@ pub async fn run(
     posix.leave_locks().await;
     group.stop(GRACE).await;
     result
+}
+
+/// What data on its way through a mount may take.
+///
+/// # Errors
+/// `InvalidArgument` for a budget that is too small.
+pub fn memory(config: &Config) -> Result<Memory> {
+    Memory::new(config.fuse.memory_budget.0, config.fuse.metadata_cache_entries)
 }
 
 /// The mounted directory's own status: whether the cluster is there, and the path in it.

@@ -21,6 +21,7 @@ use super::handles::{Handle, Handles};
 use super::inodes::{Child, Found, Inodes, Known, Listed, Listing, ROOT, Stale};
 use super::options::Options;
 use super::owners::Owners;
+use super::parked::Parking;
 use super::staging::{Home, Left};
 use crate::client::{Capacity, FileSystem, ListOptions};
 use crate::core::error::{ErrorKind, Result};
@@ -118,6 +119,7 @@ pub struct Posix {
     owners: Owners,
     capacity: Mutex<Option<(Instant, Capacity)>>,
     walks: Walks,
+    parking: Arc<Parking>,
     /// Whether the master tells us of changes.
     watched: AtomicBool,
     /// Whether the master refuses this process nothing: the kernel then is who checks.
@@ -148,6 +150,7 @@ impl Posix {
             root,
             capacity: Mutex::default(),
             walks: Walks::default(),
+            parking: Arc::default(),
             watched: AtomicBool::new(false),
             trusted: AtomicBool::new(false),
             locks: locks::Locks::default(),

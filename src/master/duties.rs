@@ -75,6 +75,7 @@ async fn lost_workers(master: Arc<Master>) -> Result<()> {
         }
     }
     master.jobs.replace_orphans();
+    master.jobs.revoke_unwanted();
     Ok(())
 }
 

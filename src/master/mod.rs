@@ -35,6 +35,7 @@ use crate::core::config::{Config, os_user};
 use crate::core::error::{Context, Result, failed_precondition, unavailable};
 use crate::core::metrics::{Counter, Metrics as Counts, names};
 use crate::core::proto::v1;
+use crate::core::rpc::server::Windows;
 use crate::core::rpc::{self, Sessions};
 use crate::core::runtime::{Clock, Duties, Group};
 use crate::core::security::{Groups, User};
@@ -107,6 +108,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
     let config = config.for_master()?;
+    let memory = service::memory_of_requests(&config.master)?;
     // Taken before the journal is opened, which may wait for others.
     let mut sockets = Sockets::bind(&config).await?;
     let journal = Journal::open(&config.master).await.context("opening the journal")?;
@@ -117,7 +119,7 @@ pub async fn run(
     };
     let shutdown = shutdown.shared();
     let result = loop {
-        match serve(&config, &journal, sockets, shutdown.clone()).await {
+        match serve(&config, &journal, memory, sockets, shutdown.clone()).await {
             Ok(End::Deposed) => tracing::info!("no longer primary: beginning anew as a standby"),
             Ok(End::Told) => break Ok(()),
             Err(error) => break Err(error),
@@ -167,6 +169,7 @@ enum End {
 async fn serve(
     config: &Config,
     journal: &Journal,
+    memory: Option<u64>,
     sockets: Sockets,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<End> {
@@ -179,11 +182,12 @@ async fn serve(
 
     master.settle().await;
     let simple = config.security.authentication.eq_ignore_ascii_case("SIMPLE");
-    let routes = service::routes(&master, &Sessions::new(simple));
+    let routes = service::routes(&master, &Sessions::new(simple), memory);
     let stop = group.clone();
     let why = Arc::new(AtomicBool::new(false));
     let deposed = why.clone();
-    let served = rpc::server::serve(sockets.rpc, routes, GRACE, async move {
+    let windows = if memory.is_some() { Windows::SMALLEST } else { Windows::default() };
+    let served = rpc::server::serve_within(windows, sockets.rpc, routes, GRACE, async move {
         tokio::select! {
             () = shutdown => {}
             Ok(end) = ended => deposed.store(matches!(end, End::Deposed), Ordering::Release),

@@ -677,8 +677,18 @@ mod workers {
         jobs.exchange(v1::ExchangeRequest { slots: 0, wait_ms: 0, ..exchange(vec![report]) })
             .await
             .unwrap();
-        let info = master.status("/f").await.unwrap();
-        assert_eq!((info.persistence_state(), info.ufs_fingerprint()), ("PERSISTED", "v1"));
+        // Noted after the answer: that may have to wait for others.
+        let noted = async {
+            loop {
+                let info = master.status("/f").await.unwrap();
+                if info.persistence_state() == "PERSISTED" {
+                    return info;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let info = tokio::time::timeout(Duration::from_secs(60), noted).await.unwrap();
+        assert_eq!(info.ufs_fingerprint(), "v1");
         let moved =
             told(&mut reports, worker, |answer| answer.persisted_move_blocks.first().copied());
         assert_eq!(moved.await, info.block_ids[0]);

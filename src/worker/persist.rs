@@ -1,7 +1,7 @@
 //! Copies a file whose blocks exist only on workers to its under store.
 
 use super::fill::run_blocking;
-use super::memory::Memory;
+use super::memory::{Memory, Turn};
 use super::mounts::Mounts;
 use super::store::BlockStore;
 use crate::core::error::{Context, Error, ErrorKind, Result, data_loss, unavailable};
@@ -20,6 +20,23 @@ const STEP: u64 = 1 << 20;
 /// How long another worker may be silent in the middle of a block.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// A file that is in its store but for the last step. Nothing is left of it when this is dropped.
+pub struct Written {
+    writer: Box<dyn UfsWriter>,
+    ufs_path: String,
+    _turn: Turn,
+}
+
+impl Written {
+    /// Makes it visible, and says what it became.
+    ///
+    /// # Errors
+    /// Why the store did not take it; nothing is visible there then.
+    pub async fn close(self) -> Result<UfsStatus> {
+        self.writer.close().await.with_context(|| format!("writing {}", self.ufs_path))
+    }
+}
+
 /// What persisting needs.
 #[derive(Clone)]
 pub struct Persister {
@@ -36,14 +53,13 @@ pub struct Persister {
 }
 
 impl Persister {
-    /// Writes the file, block by block, and says what it became.
+    /// Writes the file, block by block. Nothing is visible in the store before it is closed.
     ///
     /// # Errors
     /// `DataLoss` when no worker has a good copy of some block, `Unavailable` when there is no memory
     /// for it, else why the store did not take it.
-    /// Nothing is visible there then.
-    pub async fn persist(&self, task: &PersistTask) -> Result<UfsStatus> {
-        let _turn = self.memory.persist(task.length.max(0) as u64).await?;
+    pub async fn write(&self, task: &PersistTask) -> Result<Written> {
+        let turn = self.memory.persist(task.length.max(0) as u64).await?;
         let (ufs, path) = self.mounts.open(task.mount_id, &task.ufs_path).await?;
         let attributes = Attributes {
             owner: Some(task.owner.clone()).filter(|owner| !owner.is_empty()),
@@ -64,7 +80,7 @@ impl Persister {
                 task.path, task.length
             )));
         }
-        writer.close().await.with_context(writing)
+        Ok(Written { writer, ufs_path: task.ufs_path.clone(), _turn: turn })
     }
 
     async fn copy(&self, block: &PersistBlock, length: u64, to: &mut dyn UfsWriter) -> Result<()> {

@@ -3,9 +3,11 @@
 //!
 //! A worker that fails is replaced by the next candidate as long as all that was written is still
 //! held here; beyond that it is given up, and the write fails when fewer copies are left than must
-//! succeed.
+//! succeed. Where memory has a bound, nothing is held of a stream that finds no room for it: it fails
+//! where it would have been given to another worker.
 
 use super::super::context::Context;
+use super::super::memory::{Turn, carrying};
 use super::call::Failure;
 use super::upload::Upload;
 use crate::core::error::{Error, ErrorKind, Result, unavailable};
@@ -35,7 +37,7 @@ pub(in super::super) struct Copies {
     wanted: Wanted,
     open: Vec<(WorkerInfo, Upload)>,
     /// What was sent, as long as it is little.
-    held: Option<Vec<Bytes>>,
+    held: Option<Vec<(Bytes, Turn)>>,
     sent: u64,
     /// What a worker that committed says it wrote.
     version: Option<String>,
@@ -75,7 +77,7 @@ impl Copies {
     }
 
     /// All that was written, where it is still held here.
-    pub(in super::super) fn held(&self) -> Option<Vec<Bytes>> {
+    pub(in super::super) fn held(&self) -> Option<Vec<(Bytes, Turn)>> {
         self.held.clone()
     }
 
@@ -84,26 +86,35 @@ impl Copies {
         self.version.as_deref()
     }
 
-    /// Writes one chunk; waits while the workers are slower than we are.
+    /// Writes one chunk, which has `turn` until it is sent; waits while the workers are slower than we are.
     ///
     /// # Errors
     /// What the last worker failed with, when too few are left.
-    pub(in super::super) async fn write(&mut self, chunk: Bytes) -> Result<()> {
+    pub(in super::super) async fn write(&mut self, chunk: Bytes, turn: Turn) -> Result<()> {
         let mut failed = Vec::new();
+        let carried = carrying(chunk.clone(), turn);
         for (index, (_, upload)) in self.open.iter_mut().enumerate() {
-            if let Err(failure) = upload.write(chunk.clone()).await {
+            if let Err(failure) = upload.write(carried.clone()).await {
                 failed.push((index, failure));
             }
         }
+        drop(carried);
         self.sent += chunk.len() as u64;
-        match &mut self.held {
-            Some(held) if self.sent <= HELD => held.push(chunk),
-            _ => self.held = None,
-        }
+        self.hold(chunk);
         let mut failed = failed.into_iter().peekable();
         let failed =
             self.take_failed(|index| failed.next_if(|(at, _)| *at == index).map(|(_, f)| f));
         self.replace(failed).await
+    }
+
+    fn hold(&mut self, chunk: Bytes) {
+        let Some(held) = self.held.as_mut().filter(|_| self.sent <= HELD) else {
+            return self.held = None;
+        };
+        match self.context.memory.hold(chunk.len() as u64) {
+            Some(turn) => held.push((chunk, turn)),
+            None => self.held = None,
+        }
     }
 
     /// Waits until everything so far is durable and visible at every copy.
@@ -193,7 +204,7 @@ impl Copies {
     }
 
     async fn replace_one(&mut self) {
-        let Some(held) = self.held.clone() else { return };
+        let Some(held) = self.held() else { return };
         while let Some(worker) = self.candidates.pop_front() {
             let mut upload = Upload::open(&self.context, &worker, self.command.clone());
             match resend(&mut upload, &held).await {
@@ -242,9 +253,9 @@ impl Copies {
     }
 }
 
-async fn resend(upload: &mut Upload, held: &[Bytes]) -> Result<(), Failure> {
-    for chunk in held {
-        upload.write(chunk.clone()).await?;
+async fn resend(upload: &mut Upload, held: &[(Bytes, Turn)]) -> Result<(), Failure> {
+    for (chunk, turn) in held {
+        upload.write(carrying(chunk.clone(), turn.clone())).await?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use super::super::FileSystem;
 use super::super::context::Workers;
+use super::super::memory::Turn;
 use super::call::Failure;
 use super::copies::{Copies, Wanted};
 use super::upload::Upload;
@@ -251,14 +252,14 @@ async fn a_worker_that_refuses_is_replaced_with_all_that_was_written() {
     let mut copies = Copies::open(&fs.context, command(7), list.clone(), wanted);
     let content = content(3 << 20);
     for chunk in content.chunks(1 << 20) {
-        copies.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+        copies.write(Bytes::copy_from_slice(chunk), Turn::default()).await.unwrap();
     }
     copies.end().await;
     assert_eq!(copies.committed().await.unwrap(), [2]);
     assert!(workers[1].0.lock().blocks[&7] == content);
     workers[1].0.lock().full = true;
     let mut copies = Copies::open(&fs.context, command(8), list, wanted);
-    let written = copies.write(Bytes::from_static(b"x")).await;
+    let written = copies.write(Bytes::from_static(b"x"), Turn::default()).await;
     copies.end().await;
     let error = written.and(copies.committed().await.map(drop)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ResourceExhausted, "{error}");
@@ -269,7 +270,7 @@ async fn every_copy_gets_the_same_bytes() {
     let workers = [Worker::default(), Worker::default(), Worker::default()];
     let (fs, list) = client(&workers).await;
     let mut copies = Copies::open(&fs.context, command(3), list, Wanted { copies: 2, least: 1 });
-    copies.write(Bytes::from_static(b"goose")).await.unwrap();
+    copies.write(Bytes::from_static(b"goose"), Turn::default()).await.unwrap();
     copies.flush().await.unwrap();
     copies.end().await;
     let mut holders = copies.committed().await.unwrap();

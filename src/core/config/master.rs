@@ -2,6 +2,7 @@
 
 use super::masters::Masters;
 use super::settings::{MaybeDuration, TimeOfDay, settings};
+use crate::core::error::{Result, invalid_argument};
 use crate::core::model::ByteSize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -31,6 +32,14 @@ settings! {
         checkpoint_entries: u64 = "goosefs.master.journal.checkpoint.period.entries", "200000";
         /// Memory for cached inodes and blocks of the metastore.
         metastore_cache: ByteSize = "goosefs.master.metastore.cache.size", "64MB";
+        /// Memory of what the master caches and is asked at the same time: the metastore's cache (above),
+        /// 128MB of its write buffers, and 4MB for each listing or status that is being answered (256KB for
+        /// other requests about the tree); others wait, and at last are told to try again, and who does
+        /// not read what he asked for loses his connection to them. 0 for half of what its control
+        /// group may have, and no bound where that has no limit. Not in it are the program itself,
+        /// entries of the journal on their way, what it knows of blocks, workers and jobs, and
+        /// connections.
+        memory_budget: ByteSize = "goosefs.master.memory.budget", "0";
         /// Under store mounted at the root; empty for a directory below goosefs.data.dir.
         root_ufs: String = "goosefs.master.mount.table.root.ufs", "";
         /// How long a worker may be silent before it counts as lost.
@@ -82,5 +91,40 @@ settings! {
         daily_backup_files_retained: u32 = "goosefs.master.daily.backup.files.retained", "3";
         /// The cluster's name in reports.
         cluster_name: String = "goosefs.cluster.name", "goosefs";
+    }
+}
+
+/// What the metastore gathers before it writes: its tables' buffers, and as much on its way to the disk.
+const WRITE_BUFFERS: u64 = 128 << 20;
+/// What requests have at least.
+const REQUESTS: u64 = 32 << 20;
+
+impl Master {
+    /// Bytes that the metastore takes of the memory budget.
+    pub fn metastore_memory(&self) -> u64 {
+        self.metastore_cache.0.saturating_add(WRITE_BUFFERS)
+    }
+
+    /// The least memory budget with this cache, in bytes.
+    pub fn least_memory(&self) -> u64 {
+        self.metastore_memory().saturating_add(REQUESTS)
+    }
+
+    /// That its budget of memory is enough for a master; for where one starts, as others may have the
+    /// same configuration and take no notice of it.
+    ///
+    /// # Errors
+    /// `InvalidArgument` saying how much is.
+    pub fn check_memory(&self) -> Result<()> {
+        let (budget, least) = (self.memory_budget.0, self.least_memory());
+        if budget == 0 || budget >= least {
+            return Ok(());
+        }
+        Err(invalid_argument(format!(
+            "goosefs.master.memory.budget ({budget}) holds not the metastore's cache and write buffers \
+             ({}) and {REQUESTS} for requests; give it {least} or more, or 0, or make \
+             goosefs.master.metastore.cache.size smaller",
+            self.metastore_memory()
+        )))
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod channel;
+pub mod connection;
 pub mod error;
 pub mod lend;
 pub mod primary;
@@ -10,6 +11,7 @@ pub mod server;
 
 pub use auth::{Sessions, user_of};
 pub use channel::{Channel, Credentials, connect};
+pub use connection::Cut;
 pub use error::{from_status, to_status};
 pub use primary::Primary;
 

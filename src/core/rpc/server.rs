@@ -1,7 +1,9 @@
 //! The listening side.
 
+use super::connection::Connection;
 use super::{CONNECTION_WINDOW, FRAME_SIZE, STREAM_WINDOW};
 use crate::core::error::{Context, Error, ErrorKind, Result};
+use futures::TryStreamExt;
 use std::future::Future;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -55,6 +57,8 @@ impl Windows {
     /// that wait for memory are not read, and with a small window of the connection they would keep
     /// it from the one that has some, for which they wait.
     pub const SMALL: Windows = Windows { stream: 256 << 10, connection: 1 << 30 };
+    /// The same for a process that is asked for much and told little.
+    pub const SMALLEST: Windows = Windows { stream: 32 << 10, connection: 1 << 30 };
 }
 
 /// Serves `routes` until `shutdown` ends, then lets calls in flight finish for up to `grace`.
@@ -82,7 +86,7 @@ pub async fn serve_within(
     grace: Duration,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<()> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Connection::new);
     let (told, stopping) = tokio::sync::oneshot::channel();
     let server = Server::builder()
         .initial_stream_window_size(windows.stream)

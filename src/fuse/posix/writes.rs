@@ -15,6 +15,7 @@ use crate::fuse::backing::Of;
 use crate::fuse::errno::Errno;
 use crate::fuse::handles::{Handle, Write, WriteHandle, Writing};
 use crate::fuse::inodes::Known;
+use crate::fuse::parked::Incoming;
 use crate::fuse::staging::{Home, Staged};
 use bytes::Bytes;
 use std::path::Path;
@@ -369,24 +370,49 @@ impl Posix {
     ///
     /// # Errors
     /// `ENOSPC`; `EIO` for what was streamed to workers that are lost.
-    pub async fn write(&self, write: &Arc<Write>, offset: u64, bytes: Bytes) -> Result<u32, Errno> {
-        let count = bytes.len() as u32;
+    pub async fn write(
+        &self,
+        write: &Arc<Write>,
+        offset: u64,
+        incoming: Incoming,
+    ) -> Result<u32, Errno> {
+        let count = incoming.len() as u32;
         if let Some(staged) = write.staged() {
-            return staged.write(offset, bytes).await;
+            return incoming.stage(&staged, offset).await;
         }
         // One operation at a time: a writer takes its bytes in order.
         let mut state = write.state.lock().await;
         if let Writing::Stream(writer) = &mut *state
             && offset == write.length.load(Ordering::Acquire)
         {
-            writer.write(bytes).await?;
+            if let Err(error) = incoming.write_to(writer).await {
+                // Some of it may be with the workers.
+                writer.give_up();
+                return Err(error.into());
+            }
             write.length.fetch_add(u64::from(count), Ordering::Release);
             write.touch();
             return Ok(count);
         }
         let staged = self.stage(write, &mut state, false).await?;
         drop(state);
-        staged.write(offset, bytes).await
+        incoming.stage(&staged, offset).await
+    }
+
+    /// Takes what the kernel gives to be written: as it is if there is memory for it. Else it is kept on
+    /// disk, and only where that cannot be does this thread wait.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` when nobody else gets on either.
+    pub fn take(&self, data: &[u8], runtime: &tokio::runtime::Handle) -> Result<Incoming, Errno> {
+        let memory = self.files.memory();
+        if let Some(turn) = memory.write_now(data.len() as u64) {
+            return Ok(Incoming::here(data, turn));
+        }
+        match self.parking.park(data) {
+            Some(parked) => Ok(Incoming::Parked(parked)),
+            None => Ok(Incoming::here(data, runtime.block_on(memory.write(data.len() as u64))?)),
+        }
     }
 
     /// The staged bytes of a file that is open.

@@ -123,18 +123,30 @@ impl FileSystem {
                 policy.or(new.default_write_type).unwrap_or(WriteType::MustCache)
             }
         };
-        if new.next && is_through(write_type) {
+        // TRY_CACHE goes there too, if the cache is full.
+        let through = !matches!(write_type, WriteType::MustCache | WriteType::AsyncThrough);
+        if new.next && through {
             self.wait_for_persist(path).await?;
         }
-        let _shared = self.locks.shared(path).await?;
-        check_writable(&self.resolve(path)?.mount, path)?;
-        if new.next {
-            self.permit_next(caller, path).await?;
-            self.check_expected(path, new.expected)?;
-        } else {
-            self.permit_parent(caller, path)?;
-            self.check_vacant(path, new.recursive).await?;
-        }
+        let _shared = loop {
+            let shared = self.locks.shared(path).await?;
+            let resolved = self.resolve(path)?;
+            check_writable(&resolved.mount, path)?;
+            if new.next {
+                self.permit_next(caller, path).await?;
+                self.check_expected(path, new.expected)?;
+            } else {
+                self.permit_parent(caller, path)?;
+                self.check_vacant(path, new.recursive).await?;
+            }
+            if !(through && self.objects.is_held(&resolved.ufs_path)) {
+                break shared;
+            }
+            // The writer makes the object, after a worker that still writes what was there before; that
+            // may have to wait for the lock.
+            drop(shared);
+            self.objects.free(&resolved.ufs_path, path).await?;
+        };
         let mut xattrs = BTreeMap::new();
         // Also tells a client that left it open what was decided.
         if write_type != WriteType::MustCache {
@@ -396,7 +408,7 @@ impl FileSystem {
         // From the look at the store until the tree names what is there, nobody of ours writes it. Before
         // the path is held: who is to say that a file is persisted takes it too.
         let _object = match self.goes_through(&self.being_written(path, &done)?.0, &done) {
-            true => Some(self.hold_object(path).await?),
+            true => Some(self.objects.hold(self.resolve(path)?.ufs_path, path).await?),
             false => None,
         };
         let _shared = self.locks.shared(path).await?;
@@ -462,6 +474,10 @@ impl FileSystem {
         if file.folder {
             let text = format!("{}: Is a directory, which is never completed", file.path);
             return Err(Error::new(ErrorKind::IsDirectory, text));
+        }
+        // Who made it was let in then, whatever its mode says to those who open it later.
+        if !file.completed && self.permit_owner(caller, &file.path).is_ok() {
+            return Ok(());
         }
         self.permit(caller, &file.path, crate::core::security::Access::WRITE)
     }

@@ -15,6 +15,7 @@ mod mounts;
 mod namespaces;
 mod next;
 mod nodes;
+mod objects;
 mod read;
 mod rename;
 mod stage;
@@ -45,6 +46,7 @@ use crate::master::state::State;
 use crate::master::stores::{Stores, within};
 use crate::master::sync::Sync;
 use crate::master::workers::Registry;
+use objects::Objects;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -97,9 +99,10 @@ pub struct Inner {
     pub(in crate::master) locks: Locks,
     pub(in crate::master) stores: Stores,
     pub(in crate::master) sync: Sync,
+    /// What workers write to under stores.
+    pub(in crate::master) objects: Objects,
     pub(in crate::master) workers: Registry,
     pub(in crate::master) group: Group,
-    pub(in crate::master) objects: next::Objects,
     pub(in crate::master) superuser: String,
     /// Held by the one who changes a mount.
     updating: tokio::sync::Mutex<()>,
@@ -130,10 +133,10 @@ impl FileSystem {
             locks: Locks::default(),
             stores: Stores::new(config.ufs_properties()),
             sync: Sync::default(),
+            objects: Objects::default(),
             workers,
             group,
             superuser: crate::core::config::os_user(),
-            objects: Default::default(),
             updating: Default::default(),
         };
         FileSystem { inner: Arc::new(inner) }

@@ -4,64 +4,13 @@
 //! replaces as a whole; from then until the entry is in the journal, the tree names the version before,
 //! and whoever reads of that what is in no cache is told that it has changed.
 
+use super::objects::{LOOK, PATIENCE};
 use super::{Caller, FileSystem};
 use crate::core::error::{Error, ErrorKind, Result, already_exists, unavailable};
 use crate::core::model::{FileId, FsPath, PersistenceState, Status, node};
 use crate::core::security::Access;
 use crate::master::journal::entry::Change;
 use crate::master::sync::Freshness;
-use parking_lot::Mutex;
-use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a writer waits for the persisting of what it replaces.
-const PERSISTING: Duration = Duration::from_secs(60);
-/// How often it looks.
-const LOOK: Duration = Duration::from_millis(50);
-
-/// Objects of under stores that are being written, or looked at: two versions of one must not race.
-/// Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(in crate::master) struct Objects(Arc<Mutex<HashSet<String>>>);
-
-/// An object that is held, until this is dropped.
-#[derive(Debug)]
-pub(super) struct Held {
-    objects: Objects,
-    object: String,
-}
-
-impl Objects {
-    /// Holds an object until [`Objects::release`]; false where somebody does.
-    pub(in crate::master) fn begin(&self, object: &str) -> bool {
-        self.0.lock().insert(object.to_string())
-    }
-
-    /// Whoever held it has gone, or is through.
-    pub(in crate::master) fn release(&self, object: &str) {
-        self.0.lock().remove(object);
-    }
-
-    fn is_held(&self, object: &str) -> bool {
-        self.0.lock().contains(object)
-    }
-
-    fn hold(&self, object: &str) -> Option<Held> {
-        let held = || Held { objects: self.clone(), object: object.to_string() };
-        self.begin(object).then(held)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.objects.release(&self.object);
-    }
-}
-
-fn late(path: &FsPath) -> Error {
-    unavailable(format!("{path} is still being persisted: try again later"))
-}
 
 impl FileSystem {
     /// The caller may write what is at `path`, or make it where nothing is.
@@ -102,21 +51,8 @@ impl FileSystem {
             }
             Ok(())
         };
-        tokio::time::timeout(PERSISTING, persisted).await.map_err(|_| late(path))?
-    }
-
-    /// Holds the object of `path` in the under store: no worker is asked to write it meanwhile.
-    pub(super) async fn hold_object(&self, path: &FsPath) -> Result<Held> {
-        let object = self.resolve(path)?.ufs_path;
-        let held = async {
-            loop {
-                if let Some(held) = self.objects.hold(&object) {
-                    return held;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(PERSISTING, held).await.map_err(|_| late(path))
+        let late = |_| unavailable(format!("{path} is still being persisted: try again later"));
+        tokio::time::timeout(PATIENCE, persisted).await.map_err(late)?
     }
 
     /// What is at `path` may be replaced.

@@ -48,7 +48,16 @@ impl FileSystem {
         }
         // Alone also where only the tree changes: nobody is to create the destination in the under
         // store between our look and the entry.
-        let alone = self.locks.exclusive(&[from.clone(), to.clone()]).await?;
+        let object = self.resolve(to)?.ufs_path;
+        let alone = loop {
+            let alone = self.locks.exclusive(&[from.clone(), to.clone()]).await?;
+            if !self.objects.is_held(&object) {
+                break alone;
+            }
+            // What was there before is still on its way to the under store, and would come after this.
+            drop(alone);
+            self.objects.free(&object, to).await?;
+        };
         if self.repeated(caller)?.is_some() {
             return Ok(());
         }

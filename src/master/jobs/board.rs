@@ -4,7 +4,7 @@
 //! worker is lost, restarts or falls silent, the task comes off the board and the caller places its
 //! parts anew.
 
-use crate::core::model::WorkerId;
+use crate::core::model::{FileId, WorkerId};
 use crate::core::proto::v1;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -27,6 +27,8 @@ pub struct Placed {
     pub settled: HashSet<i64>,
     /// When it was taken; none while it is queued.
     taken: Option<Taken>,
+    /// Whether its worker may be ending it at this moment: an object may appear at any time.
+    pub closing: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +72,10 @@ impl Board {
         self.next += 1;
         let task = v1::Task { id, job_id: job, kind: Some(kind) };
         let (bytes, settled) = Default::default();
-        self.tasks.insert(id, Placed { task, worker, attempts, bytes, settled, taken: None });
+        self.tasks.insert(
+            id,
+            Placed { task, worker, attempts, bytes, settled, taken: None, closing: false },
+        );
         self.queues.entry(worker).or_default().push_back(id);
         id
     }
@@ -120,6 +125,28 @@ impl Board {
                 self.revoke(placed.worker, id);
             }
         }
+    }
+
+    /// The files that workers persist, but for those that are about to appear: the tasks, which files, and
+    /// where to.
+    pub fn persisting(&self) -> Vec<(i64, FileId, String)> {
+        let persisting = self.tasks.values().filter_map(|placed| match &placed.task.kind {
+            Some(v1::task::Kind::Persist(task)) if !placed.closing => {
+                Some((placed.task.id, FileId(task.file_id), task.ufs_path.clone()))
+            }
+            _ => None,
+        });
+        persisting.collect()
+    }
+
+    /// Takes a task off the board and has its worker give it up; none where that may be ending it.
+    pub fn give_up(&mut self, task: i64) -> Option<Placed> {
+        self.tasks.get(&task).filter(|placed| !placed.closing)?;
+        let placed = self.remove(task)?;
+        if placed.taken.is_some() {
+            self.revoke(placed.worker, task);
+        }
+        Some(placed)
     }
 
     /// Whether there are tasks of this job.

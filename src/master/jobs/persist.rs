@@ -100,10 +100,22 @@ impl Persister {
             return Ok(Vec::new());
         }
         let began = Instant::now();
+        let mut tasks = Vec::new();
+        // What was begun is handed out in any case.
+        if let Err(error) = self.begin_due(now, &mut tasks)
+            && tasks.is_empty()
+        {
+            return Err(error);
+        }
+        let rest = began.elapsed() * if tasks.is_empty() { LOOK_REST } else { 0 };
+        self.rest.lock().look_ms = now + rest.as_millis() as i64;
+        Ok(tasks)
+    }
+
+    fn begin_due(&self, now: i64, tasks: &mut Vec<(WorkerId, v1::PersistTask)>) -> Result<()> {
         let running = self.attempts.lock().values().filter(|attempt| attempt.running).count();
         let mut room = MOST_RUNNING.saturating_sub(running);
         let mut doubtful = HashMap::new();
-        let mut tasks = Vec::new();
         let mut after = None;
         while room > 0 {
             let page = self.files.state().to_persist(after, PAGE)?;
@@ -119,9 +131,7 @@ impl Persister {
                 break;
             }
         }
-        let rest = began.elapsed() * if tasks.is_empty() { LOOK_REST } else { 0 };
-        self.rest.lock().look_ms = now + rest.as_millis() as i64;
-        Ok(tasks)
+        Ok(())
     }
 
     /// Whether one more file may be tried at a store; `doubtful` counts those that were in this pass
@@ -158,6 +168,7 @@ impl Persister {
         }
         let Some(worker) = self.worker_for(&status) else { return Ok(None) };
         if !self.files.objects.begin(&status.ufs_path) {
+            // What was there before is still on its way.
             return Ok(None);
         }
         self.attempts.lock().entry(id).or_default().running = true;
@@ -203,13 +214,40 @@ impl Persister {
         }
     }
 
-    /// Takes in what a worker says at the end of a task.
-    pub(super) async fn settled(&self, task: &v1::PersistTask, report: &v1::TaskReport) {
+    /// Whether the file is still to be where a worker writes it.
+    pub(super) fn is_wanted(&self, file: FileId, ufs_path: &str) -> Result<bool> {
+        match self.files.by_id(file) {
+            Ok(status) => Ok(status.ufs_path == ufs_path && !status.is_persisted()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Nothing came of a task that nobody wants any more, and nothing will.
+    pub(super) fn given_back(&self, task: &v1::PersistTask) {
+        self.files.objects.release(&task.ufs_path);
+        self.attempts.lock().remove(&FileId(task.file_id));
+    }
+
+    /// Takes in what a worker says at the end of a task; `closing` where it had begun to end the object.
+    pub(super) async fn settled(
+        &self,
+        task: &v1::PersistTask,
+        report: &v1::TaskReport,
+        closing: bool,
+    ) {
         let id = FileId(task.file_id);
         let result = match report.failed.first() {
             Some(failure) => Err(unavailable(failure.cause.clone())),
             None => self.persisted(task, report).await,
         };
+        if result.is_err() && matches!(self.is_wanted(id, &task.ufs_path), Ok(false)) {
+            // No fault of the store's, which may have taken it all the same.
+            if closing && let Err(error) = self.withdraw_lastingly(task).await {
+                tracing::warn!(path = task.path, %error, "what was deleted may be in its store");
+            }
+            return self.given_back(task);
+        }
         self.files.objects.release(&task.ufs_path);
         match result {
             Ok(()) => {
@@ -273,6 +311,25 @@ impl Persister {
         }
     }
 
+    /// The same as [`Persister::withdraw`], tried again while the store does not.
+    async fn withdraw_lastingly(&self, task: &v1::PersistTask) -> Result<()> {
+        let path = task.path.parse()?;
+        let mut result = Ok(());
+        for failures in 0..PATIENCE {
+            let locked = self.files.locks.shared(&path).await;
+            result = match locked {
+                Ok(_shared) => self.withdraw(&path).await,
+                Err(error) => Err(error),
+            };
+            if result.is_ok() {
+                break;
+            }
+            let wait = u64::try_from(backoff_ms(failures)).unwrap_or_default();
+            tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        }
+        result
+    }
+
     /// Removes an object that nobody wants any more. Where another file has its name now, it goes with
     /// that.
     async fn withdraw(&self, path: &crate::core::model::FsPath) -> Result<()> {
@@ -297,6 +354,7 @@ impl Persister {
 
     /// The worker was lost with the task.
     pub(super) fn lost(&self, task: &v1::PersistTask) {
+        // Should it come back it asks before the object appears.
         self.files.objects.release(&task.ufs_path);
         self.failed(FileId(task.file_id), "the worker that did it was lost".into());
     }

@@ -78,9 +78,10 @@ impl Jobs {
         }
     }
 
-    /// Notes one report; false when nobody asked for that task.
+    /// Notes one report; false when nobody asked for that task, or it is not to be ended.
     async fn report(&self, worker: WorkerId, report: v1::TaskReport) -> bool {
-        let mut finishing = None;
+        let (mut finishing, mut closing) = (None, None);
+        let task_id = report.task_id;
         let done = {
             let mut desk = self.inner.desk.lock();
             let Desk { board, jobs, .. } = &mut *desk;
@@ -100,6 +101,11 @@ impl Jobs {
                     _ => {}
                 }
             }
+            if let Some(Kind::Persist(task)) = placed.task.kind.as_ref().filter(|_| report.closes) {
+                // Noted before the look: who gives it up afterwards waits for its end.
+                placed.closing = true;
+                closing = Some((FileId(task.file_id), task.ufs_path.clone()));
+            }
             report.finished.then(|| board.remove(report.task_id)).flatten()
         };
         if let Some((job, run, copied)) = finishing.filter(|(_, _, copied)| !copied.is_empty()) {
@@ -109,13 +115,19 @@ impl Jobs {
             });
         }
         if let Some(placed) = done {
-            self.finished(placed, report).await;
+            self.finished(placed, report);
         }
-        true
+        let Some((file, at)) = closing else { return true };
+        // Who cannot be sure is not to do it.
+        let may_close = self.inner.persister.is_wanted(file, &at).unwrap_or(false);
+        if !may_close && let Some(placed) = self.inner.desk.lock().board.heard(worker, task_id) {
+            placed.closing = false;
+        }
+        may_close
     }
 
     /// A worker is through with a task.
-    async fn finished(&self, placed: Placed, report: v1::TaskReport) {
+    fn finished(&self, placed: Placed, report: v1::TaskReport) {
         let job = placed.task.job_id;
         match &placed.task.kind {
             Some(Kind::Load(load)) => {
@@ -128,7 +140,7 @@ impl Jobs {
                     }
                 });
             }
-            Some(Kind::Persist(task)) => self.inner.persister.settled(task, &report).await,
+            Some(Kind::Persist(_)) => self.settle_persisted(placed, report),
             Some(Kind::Copy(copy)) => {
                 let missed = copy.files.iter().filter(|f| !placed.settled.contains(&f.file_id));
                 self.note_now(job, |progress| {
@@ -151,6 +163,35 @@ impl Jobs {
             None => {}
         }
         self.inner.room.notify_waiters();
+    }
+
+    /// Notes what became of a file that was persisted. That may have to wait for others who change the
+    /// tree, longer than the worker waits for an answer.
+    fn settle_persisted(&self, placed: Placed, report: v1::TaskReport) {
+        let jobs = self.clone();
+        self.inner.group.spawn_until_stop("a persisted file", async move {
+            if let Some(Kind::Persist(task)) = &placed.task.kind {
+                jobs.inner.persister.settled(task, &report, placed.closing).await;
+            }
+        });
+    }
+
+    /// Has workers give up persisting what was deleted, renamed or replaced. To be called every second or
+    /// so.
+    pub fn revoke_unwanted(&self) {
+        let persister = &self.inner.persister;
+        let running = self.inner.desk.lock().board.persisting();
+        for (id, file, at) in running {
+            if !matches!(persister.is_wanted(file, &at), Ok(false)) {
+                continue;
+            }
+            let given_up = self.inner.desk.lock().board.give_up(id);
+            if let Some(Kind::Persist(task)) = given_up.and_then(|placed| placed.task.kind) {
+                // Should its worker not have heard of it: it asks before the object appears.
+                persister.given_back(&task);
+            }
+            self.inner.work.notify_waiters();
+        }
     }
 
     /// Places anew the tasks that nobody does any more. To be called every second or so.

@@ -1,5 +1,6 @@
 //! gRPC in, one domain call, gRPC out.
 
+mod admission;
 mod cluster;
 mod file_system;
 mod internal;
@@ -11,6 +12,8 @@ mod record_locks;
 mod version;
 mod workers;
 
+pub use admission::share as memory_of_requests;
+
 use super::Master;
 use crate::core::proto::grpc::block::worker_manager_master_client_service_server::WorkerManagerMasterClientServiceServer;
 use crate::core::proto::grpc::block::worker_manager_master_worker_service_server::WorkerManagerMasterWorkerServiceServer;
@@ -21,6 +24,7 @@ use crate::core::proto::grpc::metric::metrics_master_client_service_server::Metr
 use crate::core::proto::grpc::version::service_version_client_service_server::ServiceVersionClientServiceServer;
 use crate::core::proto::v1;
 use crate::core::rpc::{MAX_MESSAGE, Sessions};
+use admission::Admission;
 use axum::middleware::Next;
 use std::sync::Arc;
 use tonic::service::interceptor::InterceptedService;
@@ -32,8 +36,9 @@ type Answered<T> = Result<Response<T>, Status>;
 
 /// Everything the master serves. What changes or shows the tree wants to know who asks, where
 /// authentication is on; what tells of workers, versions and masters answers anyone, since official
-/// clients ask on channels whose session a restart has ended.
-pub fn routes(master: &Arc<Master>, sessions: &Sessions) -> Routes {
+/// clients ask on channels whose session a restart has ended. What is asked of the tree at the same time
+/// takes no more than `memory` bytes.
+pub fn routes(master: &Arc<Master>, sessions: &Sessions, memory: Option<u64>) -> Routes {
     let (strict, lenient) = (sessions.strict(), sessions.lenient());
     let mut routes = RoutesBuilder::default();
     routes.add_service(sessions.service());
@@ -76,7 +81,10 @@ pub fn routes(master: &Arc<Master>, sessions: &Sessions) -> Routes {
     let jobs = v1::jobs_server::JobsServer::new(jobs::Jobs(master.clone()))
         .max_decoding_message_size(MAX_MESSAGE);
     routes.add_service(InterceptedService::new(jobs, lenient));
-    let routes = routes.routes();
+    let routes = match memory {
+        Some(bytes) => Admission::new(bytes).guard(routes.routes()),
+        None => routes.routes(),
+    };
     match master.config.master.masters.0.is_empty() {
         true => routes,
         false => only_while_primary(routes, master),

@@ -20,6 +20,7 @@ use crate::core::proto::v1::jobs_client::JobsClient;
 use crate::core::proto::v1::task::Kind;
 use crate::core::rpc::Primary;
 use crate::core::runtime::Group;
+use crate::ufs::UfsStatus;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -128,11 +129,7 @@ impl Tasks {
             tokio::select! {
                 () = tokio::time::sleep(REPORT) => {}
                 () = self.inner.ended.notified() => {}
-                _ = signs.tick() => {
-                    for (&task, (job, _)) in self.inner.running.lock().iter() {
-                        self.note(task, *job, |_| {});
-                    }
-                }
+                _ = signs.tick() => self.note_running(),
             }
             while let Some(reports) = self.untold() {
                 let worker_id = self.worker().await;
@@ -186,9 +183,11 @@ impl Tasks {
         let tasks = self.clone();
         self.inner.group.spawn_until_stop("task", async move {
             let (task_id, job_id) = (task.id, task.job_id);
+            // Who persists gives up by itself and says so: others wait for the object.
+            let persists = matches!(task.kind, Some(Kind::Persist(_)));
             let cancelled = tokio::select! {
-                () = stop.cancelled() => true,
-                () = tasks.work(task) => false,
+                () = stop.cancelled(), if !persists => true,
+                () = tasks.work(task, &stop) => false,
             };
             tasks.forget(task_id);
             if cancelled {
@@ -208,12 +207,12 @@ impl Tasks {
         self.inner.paces.keep(|job| running.values().any(|(of, _)| *of == job));
     }
 
-    async fn work(&self, task: v1::Task) {
+    async fn work(&self, task: v1::Task, stop: &CancellationToken) {
         let (id, job) = (task.id, task.job_id);
         match task.kind {
             Some(Kind::Load(load)) => self.load(id, job, load).await,
             Some(Kind::Persist(persist)) => {
-                let result = self.inner.persister.persist(&persist).await;
+                let result = self.persist((id, job), &persist, stop).await;
                 self.note(id, job, |report| match result {
                     Ok(status) => {
                         report.bytes_done += persist.length;
@@ -233,6 +232,40 @@ impl Tasks {
         }
     }
 
+    /// Writes a file to its store. The last step is taken only where the master says that it still is to be,
+    /// and is not cut short then: what a store has been asked for it may do later.
+    async fn persist(
+        &self,
+        (id, job): (i64, i64),
+        task: &v1::PersistTask,
+        stop: &CancellationToken,
+    ) -> Result<UfsStatus> {
+        let may_close = async {
+            let written = self.inner.persister.write(task).await?;
+            self.may_close(id, job).await.map(|()| written)
+        };
+        let written = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(given_up()),
+            written = may_close => written,
+        };
+        written?.close().await
+    }
+
+    /// Asks whether an object is to appear.
+    async fn may_close(&self, task_id: i64, job_id: i64) -> Result<()> {
+        let report = v1::TaskReport { task_id, job_id, closes: true, ..Default::default() };
+        let ask = async {
+            let worker_id = self.worker().await;
+            let reports = vec![report];
+            self.exchange(v1::ExchangeRequest { worker_id, reports, slots: 0, wait_ms: 0 }).await
+        };
+        match patiently(ask).await?.cancelled.contains(&task_id) {
+            true => Err(given_up()),
+            false => Ok(()),
+        }
+    }
+
     /// Drops blocks that are to be at other workers, but for only copies; says which were here.
     async fn drop_blocks(&self, task: v1::DropTask) -> Vec<v1::DroppedBlock> {
         let store = self.inner.reads.store.clone();
@@ -247,6 +280,13 @@ impl Tasks {
             tracing::warn!(%error, "dropping copies");
             Vec::new()
         })
+    }
+
+    /// Has the master told that what runs still does.
+    fn note_running(&self) {
+        for (&task, (job, _)) in self.inner.running.lock().iter() {
+            self.note(task, *job, |_| {});
+        }
     }
 
     /// Adds to what the master is told of a task.
@@ -281,6 +321,13 @@ impl Tasks {
         let told: Vec<_> = ids.iter().filter_map(|id| reports.remove(id)).collect();
         (!told.is_empty()).then_some(told)
     }
+}
+
+fn given_up() -> Error {
+    Error::new(
+        ErrorKind::Aborted,
+        "given up: the master wants it no more, or has another worker do it",
+    )
 }
 
 fn failure(id: i64, error: &Error) -> v1::BlockFailure {

@@ -246,16 +246,18 @@ impl Staged {
 
     /// What is nowhere is zeros in the local file too.
     async fn pour_here(&self, piece: Range<u64>, writer: &mut Writer) -> Result<()> {
-        for start in piece.clone().step_by(PIECE as usize) {
-            let length = PIECE.min(piece.end - start) as usize;
+        let mut start = piece.start;
+        while start < piece.end {
+            let (turn, length) = writer.room(PIECE.min(piece.end - start)).await?;
             let data = self.data.clone();
             let bytes = blocking(move || {
-                let mut bytes = vec![0; length];
+                let mut bytes = vec![0; length as usize];
                 read_here(&data, &mut bytes, start)
                     .map_err(|e| std::io::Error::from_raw_os_error(e.0))?;
                 Ok(Bytes::from(bytes))
             });
-            writer.write(bytes.await?).await?;
+            writer.write_within(bytes.await?, turn).await?;
+            start += length;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ mod convert;
 mod official;
 mod ours;
 
+use super::admission;
 use crate::core::model::FsPath;
 use crate::core::proto::grpc::file::FileSystemMasterCommonPOptions;
 use crate::core::rpc::user_of;
@@ -34,7 +35,7 @@ impl Files {
     }
 
     async fn admit_to(&self, path: &FsPath) -> Result<(), crate::core::error::Error> {
-        self.0.throttle.admit(&self.0.files.mounts(), path).await
+        admission::aside(self.0.throttle.admit(&self.0.files.mounts(), path)).await?
     }
 }
 

@@ -1,5 +1,6 @@
 //! The official client service.
 
+use super::super::admission::{Room, aside};
 use super::convert::{
     attributes, completion, freshness, location, mode, mount_change, new_mount, read_options,
     replaced,
@@ -125,7 +126,7 @@ impl FileSystemMasterClientService for Files {
             }
             None => self.admit(sent.path()).await?,
         };
-        let mut status = files.status(&caller, &path, &options).await?;
+        let mut status = aside(files.status(&caller, &path, &options)).await??;
         if !sent.options.as_ref().is_some_and(|options| options.without_cached()) {
             self.0.measures.tell_cached(std::slice::from_mut(&mut status)).await;
         }
@@ -146,7 +147,7 @@ impl FileSystemMasterClientService for Files {
         for text in sent.paths {
             let status = match FsPath::parse(&text) {
                 Ok(path) => match self.admit_to(&path).await {
-                    Ok(()) => files.status(&caller, &path, &options).await,
+                    Ok(()) => aside(files.status(&caller, &path, &options)).await?,
                     // As a whole: to the caller a path that fails is one that is not there.
                     Err(busy) => return Err(busy.into()),
                 },
@@ -178,8 +179,9 @@ impl FileSystemMasterClientService for Files {
         let load = (options.load_metadata_type, options.default_load_metadata_type);
         let freshness = freshness(&files, load, &options.common_options);
         let measures = (!options.without_cached()).then(|| self.0.measures.clone());
+        let room = Room::of_this_request();
         answer(messages(self.0.clone(), async move {
-            let listing = files.list(&caller, &path, freshness).await?;
+            let listing = room.aside(files.list(&caller, &path, freshness)).await??;
             let told = Told { listing, measures, ahead: VecDeque::new() };
             Ok((!options.load_metadata_only()).then_some(told))
         }))
@@ -219,7 +221,7 @@ impl FileSystemMasterClientService for Files {
             expected: replaced(options.replaces_id),
         };
         let path = self.admit(request.get_ref().path()).await?;
-        let status = files.create_file(&caller, &path, new).await?;
+        let status = aside(files.create_file(&caller, &path, new)).await??;
         answer(CreateFilePResponse { file_info: Some((&status).into()) })
     }
 

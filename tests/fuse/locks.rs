@@ -213,3 +213,29 @@ fn locks_outlive_the_primary() {
     assert!(set(&there, libc::F_WRLCK, 0, 0));
     masters.nodes[primary].spawn();
 }
+
+#[test]
+fn while_no_master_answers_locks_keep_nobody_who_is_killed_and_are_free_afterwards() {
+    if !may_mount() {
+        return;
+    }
+    let mut cluster = Cluster::setup().set("master.lock.lease", "1min").start();
+    let [one, two] = two(cluster.dir(), |args| cluster.command(args));
+    std::fs::write(one.dir.join("g"), "another").unwrap();
+    let (held, other) = (one.open("f"), one.open("g"));
+    held.lock().unwrap();
+    cluster.master.kill();
+    // It takes what it takes to find out that no master is there, but whoever gives up waits no longer.
+    let mut asks = Command::new("flock");
+    let mut asks = asks.args(["--exclusive", "0"]).stdin(other).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let start = Instant::now();
+    asks.kill().unwrap();
+    asks.wait().unwrap();
+    held.unlock().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    cluster.master.start();
+    let there = two.open("f");
+    eventually("what was given up is free", || there.try_lock().ok());
+    eventually("what nobody waited for is free", || two.open("g").try_lock().ok());
+}

@@ -1,9 +1,10 @@
 //! Locks of programs on this mount, kept by the master among those of all hosts.
 //!
 //! What this mount holds is known here too, for two reasons: closing a file asks the master only if the
-//! closer has locked it, and a new primary is told all of it. Changes go to the master one at a time, so
-//! that what is known here is what it knows. Waiting changes nothing, so whoever is interrupted while
-//! waiting leaves nothing behind.
+//! closer has locked it, and a new primary is told all of it. Changes to the locks of a file go to the
+//! master one at a time, so that what is known here is what it knows. A change outlasts the program that
+//! asked for it, which may be killed while no master answers: a lock that comes too late is given up again,
+//! and where nobody knows whether the master has heard of a change it is told what is right.
 //!
 //! A lock is on a path: a file that gets a new version has a new number on other hosts, but the same
 //! path. flock(2) and fcntl(2) are one kind here, as on NFS: the kernel does not let us tell them apart.
@@ -16,15 +17,20 @@ use crate::core::runtime::Group;
 use crate::fuse::errno::Errno;
 use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// How long one question to the master waits for a lock; also how late a signal may be noticed.
 const WAIT: Duration = Duration::from_millis(500);
 /// How long the end of a mount waits for the master to hear that its locks are free.
 const LEAVING: Duration = Duration::from_secs(2);
-/// How soon a session that could not be renewed is tried again.
+/// How soon a session that could not be renewed is tried again, and a change that no master has heard of.
 const RETRY: Duration = Duration::from_millis(500);
+/// How long whoever gives up a lock waits for the master to hear of it.
+const TELLING: Duration = Duration::from_secs(5);
+/// Files whose locks change at a time.
+const LANES: u64 = 64;
 
 /// What the kernel wants to be done about a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,9 +62,10 @@ pub struct Range {
 #[derive(Default)]
 pub struct Locks {
     held: Mutex<Held>,
-    /// Held over one change at a time.
-    changing: tokio::sync::Mutex<()>,
+    /// Held over one change of a file at a time; files share them.
+    lanes: Mutex<HashMap<u64, Arc<tokio::sync::Mutex<()>>>>,
     begun: tokio::sync::Notify,
+    group: OnceLock<Group>,
 }
 
 #[derive(Default)]
@@ -93,9 +100,12 @@ impl Posix {
         range: Range,
         exclusive: bool,
     ) -> Result<Option<v1::RecordLock>, Errno> {
-        let session = self.session().await.map_err(refused)?;
-        let lock = self.wire(range, exclusive);
-        self.files.test_lock(&session, lock, Duration::ZERO).await.map_err(refused)
+        let asked = async {
+            let session = self.session().await?;
+            let lock = self.wire(range, exclusive);
+            self.files.test_lock(&session, lock, Duration::ZERO).await
+        };
+        unless_signalled(range.pid, asked).await?.map_err(refused)
     }
 
     /// Takes or gives up a lock. With `wait`, once nothing is in its way. Says whether the bytes of the file
@@ -108,7 +118,7 @@ impl Posix {
     /// `EAGAIN` when somebody else holds it; `EINTR` when the thread that waits has got a signal;
     /// `ENOLCK` when the master takes no more.
     pub async fn lock(
-        &self,
+        self: &Arc<Self>,
         (range, handle): (Range, u64),
         wanted: Wanted,
         wait: bool,
@@ -118,7 +128,7 @@ impl Posix {
         }
         let exclusive = wanted == Wanted::Exclusive;
         loop {
-            if self.try_lock((range, handle), exclusive).await.map_err(refused)? {
+            if self.take_lock((range, handle), exclusive).await? {
                 let looked = self.look_anew(range.ino).await;
                 if looked.is_err() {
                     self.unlock(range).await.ok();
@@ -131,9 +141,15 @@ impl Posix {
             if has_signal(range.pid) {
                 return Err(Errno(libc::EINTR));
             }
-            let session = self.session().await.map_err(refused)?;
-            let lock = self.wire(range, exclusive);
-            self.files.test_lock(&session, lock, WAIT).await.map_err(refused)?;
+            let asked = async {
+                let session = self.session().await?;
+                self.files.test_lock(&session, self.wire(range, exclusive), WAIT).await
+            };
+            match unless_signalled(range.pid, asked).await? {
+                // Asking for it tells what is wrong with the session.
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(refused(error)),
+                _ => {}
+            }
         }
     }
 
@@ -141,7 +157,7 @@ impl Posix {
     ///
     /// # Errors
     /// As [`Posix::lock`].
-    pub async fn unlock_all(&self, ino: u64, owner: u64) -> Result<(), Errno> {
+    pub async fn unlock_all(self: &Arc<Self>, ino: u64, owner: u64) -> Result<(), Errno> {
         self.unlock(Range { ino, owner, pid: 0, start: 0, end: u64::MAX }).await
     }
 
@@ -165,12 +181,75 @@ impl Posix {
         file.handles.iter().filter(gone).map(|&(by, _)| by).collect()
     }
 
+    /// Asks for a lock, as long as whoever wants it waits for the answer.
+    async fn take_lock(
+        self: &Arc<Self>,
+        (range, handle): (Range, u64),
+        exclusive: bool,
+    ) -> Result<bool, Errno> {
+        let (answer, mut got) = oneshot::channel();
+        let posix = self.clone();
+        self.change_locks("take a lock", async move {
+            let _one = posix.lane(range.ino).lock_owned().await;
+            if answer.is_closed() {
+                return;
+            }
+            let taken = posix.try_lock((range, handle), exclusive).await;
+            let doubtful = taken.as_ref().is_err_and(is_doubtful);
+            let unwanted = match answer.send(taken.map_err(refused)) {
+                Err(Ok(true)) => true,
+                Ok(()) | Err(_) => false,
+            };
+            if unwanted {
+                posix.forget_lock(range);
+            }
+            if unwanted || doubtful {
+                posix.tell_locks(range).await;
+            }
+        })?;
+        let waited = unless_signalled(range.pid, &mut got).await;
+        if waited.is_err() {
+            got.close();
+        }
+        let answered = match waited {
+            Ok(answered) => answered.ok(),
+            Err(_) => got.try_recv().ok(),
+        };
+        match answered {
+            Some(taken) => taken,
+            None => Err(Errno(libc::EINTR)),
+        }
+    }
+
+    /// Runs what goes on without the program that asked for it.
+    fn change_locks(
+        &self,
+        name: &'static str,
+        change: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Errno> {
+        let group = self.locks.group.get().ok_or(Errno(libc::ENOLCK))?;
+        group.spawn_until_stop(name, change);
+        Ok(())
+    }
+
+    fn lane(&self, ino: u64) -> Arc<tokio::sync::Mutex<()>> {
+        self.locks.lanes.lock().entry(ino % LANES).or_default().clone()
+    }
+
     async fn try_lock(&self, (range, handle): (Range, u64), exclusive: bool) -> Result<bool> {
-        let _one = self.locks.changing.lock().await;
-        let session = self.session().await?;
         let lock = self.wire(range, exclusive);
         let name = lock.file.clone();
-        if self.files.set_lock(&session, lock, false).await?.is_some() {
+        let session = self.session().await?;
+        let conflict = match self.files.set_lock(&session, lock.clone(), false).await {
+            // We were silent for too long, and asked before we noticed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.lose_session(&session);
+                let session = self.session().await?;
+                self.files.set_lock(&session, lock, false).await?
+            }
+            answered => answered?,
+        };
+        if conflict.is_some() {
             return Ok(false);
         }
         let mut held = self.locks.held.lock();
@@ -188,36 +267,89 @@ impl Posix {
         Ok(true)
     }
 
-    async fn unlock(&self, range: Range) -> Result<(), Errno> {
+    async fn unlock(self: &Arc<Self>, range: Range) -> Result<(), Errno> {
         let published = match self.has_locked(range.ino, range.owner) {
             true => self.publish_changed(range.ino).await,
             false => return Ok(()),
         };
-        self.give_up(range).await.and(published)
+        let (done, told) = oneshot::channel::<()>();
+        let posix = self.clone();
+        self.change_locks("give up a lock", async move {
+            let _one = posix.lane(range.ino).lock_owned().await;
+            let name = posix.forget_lock(range);
+            if let Some(name) = name {
+                posix.tell_name(range, name).await;
+            }
+            drop(done);
+        })?;
+        // Should no master answer, it is told later; nobody else gets the lock before.
+        tokio::time::timeout(TELLING, told).await.ok();
+        published
     }
 
-    async fn give_up(&self, range: Range) -> Result<(), Errno> {
-        let _one = self.locks.changing.lock().await;
-        if !self.has_locked(range.ino, range.owner) {
-            return Ok(());
-        }
-        let Some(session) = self.locks.held.lock().session else { return Ok(()) };
-        let lock = self.wire(range, true);
-        let told = self.files.set_lock(&session.id, lock, true).await;
+    /// What a range was of is not locked any more; what the master calls it, if it was.
+    fn forget_lock(&self, range: Range) -> Option<String> {
         let mut held = self.locks.held.lock();
-        if let Some(file) = held.files.get_mut(&range.ino) {
-            file.locks.give_up(&range.owner, range.start, range.end);
-            let locks = &file.locks;
-            file.handles.retain(|(by, _)| locks.iter().any(|lock| lock.owner == *by));
-            if file.locks.is_empty() {
-                held.files.remove(&range.ino);
+        let file = held.files.get_mut(&range.ino)?;
+        let name = file.name.clone();
+        file.locks.give_up(&range.owner, range.start, range.end);
+        let locks = &file.locks;
+        file.handles.retain(|(by, _)| locks.iter().any(|lock| lock.owner == *by));
+        if file.locks.is_empty() {
+            held.files.remove(&range.ino);
+        }
+        Some(name)
+    }
+
+    async fn tell_locks(&self, range: Range) {
+        let name = self.wire(range, true).file;
+        self.tell_name(range, name).await;
+    }
+
+    /// Tells the master what its owner holds of a range, until it has heard or this session is over. The
+    /// lane is to be held.
+    async fn tell_name(&self, range: Range, name: String) {
+        let Some(session) = self.locks.held.lock().session else { return };
+        loop {
+            match self.tell_once(&session.id, range, &name).await {
+                Ok(()) => return,
+                // With its session, all of it has ended.
+                Err(error) if error.kind() == ErrorKind::NotFound => return,
+                Err(error) => tracing::debug!(%error, file = name, "telling what is locked"),
+            }
+            tokio::time::sleep(RETRY).await;
+            let now = self.locks.held.lock().session;
+            if now.is_none_or(|now| now.id != session.id) {
+                return;
             }
         }
-        match told {
-            // With its session, the lock has ended before.
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            told => told.map(drop).map_err(refused),
+    }
+
+    async fn tell_once(&self, session: &[u8; 16], range: Range, name: &str) -> Result<()> {
+        let Range { owner, pid, start, end, .. } = range;
+        let file = name.to_string();
+        let all = v1::RecordLock { file, owner, pid, exclusive: true, start, end };
+        self.files.set_lock(session, all.clone(), true).await?;
+        let kept: Vec<_> = {
+            let held = self.locks.held.lock();
+            let locks = held.files.get(&range.ino).into_iter().flat_map(|file| file.locks.iter());
+            let inside = |lock: &&RecordLock<u64>| {
+                lock.owner == owner && lock.start <= end && lock.end >= start
+            };
+            locks.filter(inside).cloned().collect()
+        };
+        for lock in kept {
+            let RecordLock { pid, exclusive, start, end, .. } = lock;
+            let again = v1::RecordLock { pid, exclusive, start, end, ..all.clone() };
+            if self.files.set_lock(session, again, false).await?.is_some() {
+                tracing::error!(
+                    file = name,
+                    "a lock is lost: others got it while no master was reached"
+                );
+                self.forget_lock(Range { start, end, pid, ..range });
+            }
         }
+        Ok(())
     }
 
     /// A lock as the master knows it. A file keeps the name under which the first lock was taken.
@@ -298,6 +430,14 @@ impl Posix {
         locks.collect()
     }
 
+    /// That session has ended at the master.
+    fn lose_session(&self, session: &[u8; 16]) {
+        let now = self.locks.held.lock().session;
+        if now.is_some_and(|now| now.id == *session) {
+            self.lose_locks();
+        }
+    }
+
     /// The master has given our locks to others, or is about to.
     fn lose_locks(&self) {
         let mut held = self.locks.held.lock();
@@ -318,6 +458,7 @@ impl Posix {
 
 /// Keeps the locks of a mount until it ends.
 pub fn start(posix: &Arc<Posix>, group: &Group) {
+    posix.locks.group.set(group.clone()).ok();
     let posix = posix.clone();
     group.spawn_until_stop("keep locks", async move { posix.keep_locks().await });
 }
@@ -333,6 +474,24 @@ fn refused(error: Error) -> Errno {
             Errno(libc::ENOLCK)
         }
         _ => error.into(),
+    }
+}
+
+/// Whether the master may have done what was asked, and not said so.
+fn is_doubtful(error: &Error) -> bool {
+    let told = [ErrorKind::NotFound, ErrorKind::ResourceExhausted, ErrorKind::InvalidArgument];
+    !told.contains(&error.kind())
+}
+
+/// What comes of `work`, unless the thread that waits for it gets a signal before.
+async fn unless_signalled<T>(thread: u32, work: impl Future<Output = T>) -> Result<T, Errno> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        match tokio::time::timeout(WAIT, &mut work).await {
+            Ok(done) => return Ok(done),
+            Err(_) if has_signal(thread) => return Err(Errno(libc::EINTR)),
+            Err(_) => {}
+        }
     }
 }
 

@@ -63,6 +63,14 @@ struct Known {
     told: bool,
     /// Files that it may have locked.
     files: HashSet<String>,
+    /// Ranges of them that it has.
+    ranges: usize,
+}
+
+impl Known {
+    fn new(expires: Instant, told: bool) -> Self {
+        Known { expires, told, files: HashSet::new(), ranges: 0 }
+    }
 }
 
 impl FileLocks {
@@ -85,7 +93,7 @@ impl FileLocks {
         let records = self.inner.files.records(LOCK_SESSIONS)?;
         let expires = Instant::now() + self.inner.lease;
         let sessions = records.iter().filter_map(|(key, _)| Session::try_from(key.as_slice()).ok());
-        let known = |session| (session, Known { expires, told: false, files: HashSet::new() });
+        let known = |session| (session, Known::new(expires, false));
         let mut table = self.inner.table.lock();
         *table = Table { sessions: sessions.map(known).collect(), ..Table::default() };
         Ok(())
@@ -113,7 +121,7 @@ impl FileLocks {
         }
         // Durable first: a primary that does not know of it would not wait for its locks.
         self.inner.files.put_record(LOCK_SESSIONS, &session, Vec::new()).await?;
-        let known = Known { expires, told: true, files: HashSet::new() };
+        let known = Known::new(expires, true);
         self.inner.table.lock().sessions.entry(session).or_insert(known);
         Ok(false)
     }
@@ -135,15 +143,11 @@ impl FileLocks {
         }
         known.told = true;
         for (file, lock) in locks.into_iter().take(MOST_RANGES) {
-            let held = table.locks.entry(file.clone()).or_default();
-            if held.conflict(&lock).is_some() {
+            if table.locks.get(&file).is_some_and(|held| held.conflict(&lock).is_some()) {
                 tracing::error!(%file, "a lock that two sessions say is theirs");
                 continue;
             }
-            held.take(lock);
-            if let Some(known) = table.sessions.get_mut(&session) {
-                known.files.insert(file);
-            }
+            table.take(&file, lock);
         }
         drop(table);
         self.inner.freed.notify_waiters();
@@ -173,10 +177,7 @@ impl FileLocks {
         let mut table = self.inner.table.lock();
         table.check(&lock.owner.0)?;
         if unlock {
-            let (start, end) = (lock.start, lock.end);
-            let gave =
-                table.locks.get_mut(file).is_some_and(|held| held.give_up(&lock.owner, start, end));
-            table.tidy(file, &lock.owner.0);
+            let gave = table.give_up(file, &lock);
             drop(table);
             if gave {
                 self.inner.freed.notify_waiters();
@@ -188,11 +189,7 @@ impl FileLocks {
             return Ok(Some(conflict.clone()));
         }
         table.check_room(&lock.owner.0)?;
-        let session = lock.owner.0;
-        table.locks.entry(file.into()).or_default().take(lock);
-        if let Some(known) = table.sessions.get_mut(&session) {
-            known.files.insert(file.into());
-        }
+        table.take(file, lock);
         drop(table);
         // What was exclusive may be shared now.
         self.inner.freed.notify_waiters();
@@ -281,12 +278,34 @@ impl Table {
     }
 
     fn check_room(&self, session: &Session) -> Result<()> {
-        let files = self.sessions.get(session).map(|known| &known.files);
-        let held = files.into_iter().flatten().filter_map(|file| self.locks.get(file));
-        if held.map(RecordLocks::len).sum::<usize>() < MOST_RANGES {
+        if self.sessions.get(session).is_none_or(|known| known.ranges < MOST_RANGES) {
             return Ok(());
         }
         Err(resource_exhausted(format!("a session holds at most {MOST_RANGES} locks")))
+    }
+
+    fn take(&mut self, file: &str, lock: RecordLock<Owner>) {
+        let session = lock.owner.0;
+        let held = self.locks.entry(file.into()).or_default();
+        let before = held.len();
+        held.take(lock);
+        if let Some(known) = self.sessions.get_mut(&session) {
+            // Only those of its own become more or fewer.
+            known.ranges = (known.ranges + held.len()).saturating_sub(before);
+            known.files.insert(file.into());
+        }
+    }
+
+    /// Says whether there was anything to be given up.
+    fn give_up(&mut self, file: &str, lock: &RecordLock<Owner>) -> bool {
+        let Some(held) = self.locks.get_mut(file) else { return false };
+        let before = held.len();
+        let gave = held.give_up(&lock.owner, lock.start, lock.end);
+        if let Some(known) = self.sessions.get_mut(&lock.owner.0) {
+            known.ranges = (known.ranges + held.len()).saturating_sub(before);
+        }
+        self.tidy(file, &lock.owner.0);
+        gave
     }
 
     /// Forgets what is empty after a range was given up.

@@ -70,6 +70,8 @@ struct Open {
     failed: bool,
     /// Whether it is a next version.
     next: bool,
+    /// Whether the file stays, incomplete, when it cannot be completed.
+    kept: bool,
     modified_ms: Option<i64>,
     expected: Expected,
 }
@@ -209,6 +211,14 @@ impl Writer {
         self
     }
 
+    /// Should it not be completed, the file stays, incomplete and with nothing of what was written.
+    pub fn kept(mut self) -> Self {
+        if let Some(open) = &mut self.open {
+            open.kept = true;
+        }
+        self
+    }
+
     /// Whether [`Writer::take_back`] would work: some of it is kept elsewhere than in the under store.
     pub fn gives_back(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.cache.is_some())
@@ -328,6 +338,7 @@ impl Open {
             ufs: None,
             failed: false,
             next: options.next,
+            kept: false,
             modified_ms: None,
             expected: options.replaces,
         }
@@ -667,7 +678,7 @@ impl Open {
     /// that it is not, keeps its blocks; should it not be, the workers find out.
     async fn discard(mut self) {
         self.reset();
-        if !self.next {
+        if !self.next && !self.kept {
             if !self.is_there().await {
                 return;
             }

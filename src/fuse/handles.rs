@@ -15,11 +15,13 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// The handle of every file that the kernel reads by itself.
 pub const PASSTHROUGH: u64 = 0;
+/// The longest wait between two tries to publish a file.
+pub const LAST_RETRY: Duration = Duration::from_secs(300);
 /// Blocks of one file whose descriptors are kept open.
 const MOST_LENT: usize = 64;
 
@@ -88,9 +90,8 @@ pub struct Write {
     pub unlinked: AtomicBool,
     /// Whether no version of it was published yet.
     new: AtomicBool,
-    /// That publishing it has failed, so that what others made since is newer, and how many changes it had
-    /// had then.
-    failed: Mutex<Option<u64>>,
+    /// That publishing it has failed, so that what others made since is newer.
+    failed: Mutex<Option<Failed>>,
     /// How many deletions and renames of it are under way.
     leaving: watch::Sender<u32>,
     /// The version that was begun last, which may be there although nobody was told so.
@@ -98,6 +99,16 @@ pub struct Write {
     /// Whether others have changed it, so that what is staged is for people to decide on.
     given_up: AtomicBool,
     open: Mutex<Open>,
+}
+
+/// Publishing a file has failed.
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    /// How many changes it had had when that was tried last.
+    changes: u64,
+    /// How long it then was not to be tried again, and when that is over.
+    wait: Duration,
+    until: Instant,
 }
 
 /// How many have it open.
@@ -177,9 +188,13 @@ impl Write {
         self.given_up.store(false, Ordering::Release);
     }
 
-    /// Publishing it has failed, with so many changes.
-    pub fn fail(&self, changes: u64) {
-        *self.failed.lock() = Some(changes);
+    /// Publishing it has failed, with so many changes. It is to be tried again after `wait` or, where it
+    /// has failed before, after twice as long as then, but not later than [`LAST_RETRY`].
+    pub fn fail(&self, changes: u64, wait: Duration) {
+        let mut failed = self.failed.lock();
+        let before = failed.map_or(Duration::ZERO, |failed| failed.wait);
+        let wait = wait.max(before * 2).min(LAST_RETRY);
+        *failed = Some(Failed { changes, wait, until: Instant::now() + wait });
     }
 
     /// Whether that is so.
@@ -187,9 +202,14 @@ impl Write {
         self.failed.lock().is_some()
     }
 
+    /// Whether it is time to try again.
+    pub fn is_due(&self) -> bool {
+        self.failed.lock().is_some_and(|failed| failed.until <= Instant::now())
+    }
+
     /// Whether it was not changed either since.
     pub fn has_just_failed(&self) -> bool {
-        let failed = *self.failed.lock();
+        let failed = self.failed.lock().map(|failed| failed.changes);
         failed.is_some() && failed == self.staged().map(|staged| staged.made())
     }
 

@@ -213,3 +213,29 @@ fn files_are_staged_where_nobody_else_can_write() {
     ]);
     assert!(refused.contains("can be written by others"), "{refused}");
 }
+
+#[test]
+fn another_version_of_the_same_length_and_time_is_not_taken_for_what_is_staged() {
+    let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
+    let other = mounted.again();
+    std::fs::write(mounted.path("f"), "original").unwrap();
+    let file = update(&mounted.path("f"));
+    file.write_all_at(b"synced, ", 0).unwrap();
+    file.sync_all().unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    mounted.kill();
+    drop(file);
+    std::fs::write(other.path("f"), "another!").unwrap();
+    File::open(other.path("f")).unwrap().set_modified(time).unwrap();
+    mounted.serve_killed_again();
+    let staged = mounted.cluster().ok(&["fuse", "staged", "ls", "-o", "json"]);
+    let staged: serde_json::Value = serde_json::from_str(&staged).unwrap();
+    let id = staged[0]["id"].as_str().unwrap();
+    eventually("it waits for a decision", || {
+        let tried = mounted.cluster().run(&["fuse", "staged", "publish", id]);
+        String::from_utf8(tried.stderr).unwrap().contains("changed by others").then_some(())
+    });
+    assert_eq!(elsewhere(&mounted, "/f"), b"another!");
+    mounted.cluster().ok(&["fuse", "staged", "publish", id, "--force"]);
+    assert_eq!(elsewhere(&mounted, "/f"), b"synced, ");
+}

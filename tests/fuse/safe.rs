@@ -329,3 +329,29 @@ fn what_is_written_below_a_directory_that_is_renamed_moves_with_it() {
     assert!(!mounted.cluster().run(&["fs", "stat", "/old"]).status.success());
     assert!(!mounted.path("old").exists());
 }
+
+#[test]
+fn a_new_file_that_cannot_be_published_is_seen_and_can_be_deleted() {
+    let Some(mut mounted) = mount(Cluster::start(), "rw") else { return };
+    let files = ["kept", "deleted"].map(|name| update(&mounted.path(name)));
+    for file in &files {
+        file.write_all_at(b"not to be lost", 0).unwrap();
+    }
+    mounted.cluster_mut().workers[0].kill();
+    for file in files {
+        assert!(nix::unistd::close(file).is_err());
+    }
+    for name in ["kept", "deleted"] {
+        assert_eq!(std::fs::read(mounted.path(name)).unwrap(), b"not to be lost", "{name}");
+    }
+    std::fs::remove_file(mounted.path("deleted")).unwrap();
+    let listed = std::fs::read_dir(mounted.path("")).unwrap();
+    let listed: Vec<_> = listed.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(listed, ["kept"]);
+    assert!(!staged(&mounted).contains("/deleted"));
+    mounted.cluster_mut().workers[0].start();
+    eventually("it is published once it can be", || {
+        (elsewhere(&mounted, "/kept") == b"not to be lost").then_some(())
+    });
+    assert!(std::fs::metadata(mounted.path("deleted")).is_err());
+}

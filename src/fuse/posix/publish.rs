@@ -12,15 +12,18 @@ use crate::core::error::{Error, ErrorKind, Result, unavailable};
 use crate::core::model::Status;
 use crate::core::runtime::Group;
 use crate::fuse::errno::Errno;
-use crate::fuse::handles::{Write, Writing};
+use crate::fuse::handles::{LAST_RETRY, Write, Writing};
 use crate::fuse::staging::{Record, Staged};
 use futures::stream::{self, StreamExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How often what could not be published is tried again.
+/// How soon what could not be published is tried again; after each failure twice as late, up to
+/// [`LAST_RETRY`]: with each try its bytes take room in the cache.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often it is looked what is due.
+const LOOK: Duration = Duration::from_secs(5);
 /// How often it is looked whether files that nobody has open any more are mapped, and changed.
 const FOLLOW: Duration = Duration::from_millis(500);
 /// How long publishing all there is may take when the process ends; then the next mount does it.
@@ -82,11 +85,11 @@ impl Posix {
                 Err(errno)
             }
             Writing::Stream(writer) => {
-                let closed = self.close_stream(write, *writer).await;
-                if let Err(errno) = closed {
+                if let Err(errno) = self.close_stream(write, *writer).await {
                     *state = Writing::Failed(errno);
+                    return Err(errno);
                 }
-                closed.map(|()| true)
+                self.set_later(write).await.map(|()| true)
             }
             Writing::Staged(first) => {
                 *state = Writing::Staged(None);
@@ -103,7 +106,8 @@ impl Posix {
                 }
                 if let Err(error) = &published {
                     self.keep(write, &staged, error).await;
-                    write.fail(staged.made());
+                    let full = error.kind() == ErrorKind::ResourceExhausted;
+                    write.fail(staged.made(), if full { LAST_RETRY } else { RETRY });
                 }
                 Ok(published?)
             }
@@ -112,16 +116,19 @@ impl Posix {
 
     /// A file that was written in order is complete.
     async fn close_stream(&self, write: &Write, writer: Writer) -> Result<(), Errno> {
-        let later = write.later.lock().take();
-        let set = later.as_ref().and_then(|later| later.modified_ms);
+        let set = write.later.lock().as_ref().and_then(|later| later.modified_ms);
         let modified_ms = set.unwrap_or_else(|| write.modified_ms());
-        let status = writer.status().ok_or(Errno::IO)?;
-        let (id, path) = (status.id, status.path.clone());
+        let id = writer.status().ok_or(Errno::IO)?.id;
         let finished = writer.modified(modified_ms).finish().await;
         self.inodes.touched(write.ino);
         finished?;
         self.now_is(write, id, (write.length.load(Ordering::Acquire), modified_ms));
-        let later = later.filter(|later| {
+        Ok(())
+    }
+
+    /// Sets the attributes that were to be set once it is complete.
+    async fn set_later(&self, write: &Write) -> Result<(), Errno> {
+        let later = write.later.lock().take().filter(|later| {
             let (set, remove) = (&later.set_xattrs, &later.remove_xattrs);
             let wanted = later.mode.is_some() || later.accessed_ms.is_some();
             let named = later.owner.is_some() || later.group.is_some();
@@ -129,6 +136,7 @@ impl Posix {
         });
         match later {
             Some(later) => {
+                let path = self.place_of(write);
                 self.files_of(write.uid).set_attributes(&path, &later).await?;
                 self.inodes.touched(write.ino);
                 self.refresh(write).await.map(drop)
@@ -155,7 +163,8 @@ impl Posix {
         let made = match first {
             Some(writer) if writer.status().is_some_and(|status| status.path == path) => {
                 write.attempt(&writer);
-                match pour(staged, *writer, write.leaves()).await {
+                // Its name stays, for whoever wants to see what became of it.
+                match pour(staged, writer.kept(), write.leaves()).await {
                     Ok(None) => return Ok(false),
                     // The master may have given it up, if it was open for long.
                     Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -311,7 +320,7 @@ impl Posix {
                 let kept = all.iter().filter(|write| write.writers() == 0);
                 let tried = stream::iter(kept).for_each_concurrent(AT_A_TIME, |write| async {
                     let saved = write.staged().is_some_and(|staged| staged.is_saved());
-                    if saved && write.has_failed() && !write.is_given_up() {
+                    if saved && write.is_due() && !write.is_given_up() {
                         posix.publish(write).await.ok();
                     }
                     if saved {
@@ -321,7 +330,7 @@ impl Posix {
                 tried.await;
                 drop(all);
                 posix.publish_unclaimed().await;
-                tokio::time::sleep(RETRY).await;
+                tokio::time::sleep(LOOK).await;
             }
         });
     }

@@ -22,9 +22,12 @@ use crate::fuse::staging::{self, Home, Left, Record, Staged};
 use futures::stream::{self, StreamExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Files that are looked at, or published, at a time.
 const AT_A_TIME: usize = 16;
+/// Bytes that are compared at a time.
+const COMPARED: u64 = 1 << 20;
 
 /// What became of something staged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +51,8 @@ pub(super) struct Like {
 enum Now {
     /// The file is as it was when it was opened; none where nothing was.
     Same(Option<Box<Status>>),
-    /// It is what is staged.
-    Published,
+    /// It may be what is staged: as long, and from the same time.
+    Alike(Box<Status>),
     Changed,
 }
 
@@ -94,7 +97,8 @@ impl Posix {
         let (path, now) = find(&self.files, left).await?;
         let now = match now {
             Now::Same(now) => now,
-            Now::Published => return left.remove().map(|()| Some(Verdict::Known)),
+            // To find out takes time.
+            Now::Alike(_) => return Ok(None),
             Now::Changed => return Ok(Some(Verdict::Changed)),
         };
         let base = base_of(&self.files, left, now.as_deref())?;
@@ -103,11 +107,12 @@ impl Posix {
         if found.known.status.id != now.id {
             return Ok(None);
         }
+        left.detach().await?;
         let staged = Arc::new(Staged::adopt(home, left, base)?);
         let write = Write::new(found.ino, record.uid, found.known, Writing::Staged(None));
         let write = if record.new { write.of_new() } else { write };
         // It is published over what it began as, and over nothing else.
-        write.fail(0);
+        write.fail(0, Duration::ZERO);
         *write.staged.write() = Some(staged.clone());
         let write = self.handles.begin(write, false);
         self.handles.leave(&write, false);
@@ -207,7 +212,9 @@ async fn find(files: &FileSystem, left: &Left) -> Result<(FsPath, Now)> {
     let staged = (left.length, record.modified_ms);
     let now = match now {
         now if same => Now::Same(now.map(Box::new)),
-        Some(now) if now.completed && (now.length, now.modified_ms) == staged => Now::Published,
+        Some(now) if now.completed && (now.length, now.modified_ms) == staged => {
+            Now::Alike(Box::new(now))
+        }
         _ => Now::Changed,
     };
     Ok((path, now))
@@ -229,11 +236,14 @@ pub async fn publish_left(
     let (path, now) = find(files, left).await?;
     let now = match now {
         Now::Same(now) => now.map(|now| *now),
-        Now::Published => return left.remove().map(|()| Verdict::Known),
-        Now::Changed if !force => return Ok(Verdict::Changed),
-        Now::Changed => look(files, &path).await?,
+        Now::Alike(now) if is_same(files, left, Status::clone(&now)).await? => {
+            return left.remove().map(|()| Verdict::Known);
+        }
+        Now::Alike(_) | Now::Changed if !force => return Ok(Verdict::Changed),
+        Now::Alike(_) | Now::Changed => look(files, &path).await?,
     };
     let base = base_of(files, left, now.as_ref())?;
+    left.detach().await?;
     let staged = Arc::new(Staged::adopt(home, left, base)?);
     let expected = (!force).then(|| now.map(|now| now.id));
     let user = match record.uid == nix::unistd::geteuid().as_raw() {
@@ -253,6 +263,22 @@ pub async fn publish_left(
         staged.published(changes, version, None);
     }
     Ok(Verdict::Published)
+}
+
+/// Whether all that is staged is in the version `now`, which has its length.
+async fn is_same(files: &FileSystem, left: &Left, now: Status) -> Result<bool> {
+    let reader = files.open_status(now, &OpenOptions::default())?;
+    for mut range in left.changed() {
+        while !range.is_empty() {
+            let piece = COMPARED.min(range.end - range.start);
+            let theirs = reader.read_at(range.start, piece).await?;
+            if theirs.len() as u64 != piece || left.read(range.start, piece).await? != theirs {
+                return Ok(false);
+            }
+            range.start += piece;
+        }
+    }
+    Ok(true)
 }
 
 /// The version that something staged began as.

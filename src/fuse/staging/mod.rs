@@ -26,9 +26,12 @@ pub use staged::{Base, Staged};
 
 use super::errno::Errno;
 use crate::core::error::{Context, Error, Result, failed_precondition};
+use crate::core::runtime::blocking;
+use bytes::Bytes;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::ops::Range;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -198,6 +201,49 @@ impl Left {
     /// Where its bytes are.
     pub fn data(&self) -> PathBuf {
         self.home.join(format!("{}.{DATA}", self.name))
+    }
+
+    /// What of it was changed, and not cut off since.
+    pub fn changed(&self) -> Vec<Range<u64>> {
+        let Some(base) = &self.record.base else {
+            return std::iter::once(0..self.length).collect();
+        };
+        let present = base.present.iter().map(|&(start, end)| start..end.min(self.length));
+        present.filter(|range| !range.is_empty()).collect()
+    }
+
+    /// Reads `length` bytes of it.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub async fn read(&self, offset: u64, length: u64) -> Result<Bytes> {
+        let path = self.data();
+        blocking(move || {
+            let data = own::open(&path, File::options().read(true))?;
+            let mut bytes = vec![0; length as usize];
+            data.read_exact_at(&mut bytes, offset).with_context(|| path.display().to_string())?;
+            Ok(Bytes::from(bytes))
+        })
+        .await
+    }
+
+    /// Has programs of the mount that left it write elsewhere: the kernel may let them write what they had
+    /// open, or mapped, with nobody there to tell them that it is lost.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub async fn detach(&self) -> Result<()> {
+        let path = self.data();
+        blocking(move || {
+            let data = own::open(&path, File::options().read(true).write(true))?;
+            if !lease::is_shared(&data) {
+                return Ok(());
+            }
+            let copy = path.with_extension(UNFINISHED);
+            let copied = own::copy(&data, &copy).and_then(|()| std::fs::rename(&copy, &path));
+            copied.with_context(|| format!("copying {}", path.display()))
+        })
+        .await
     }
 
     /// Removes it.

@@ -5,15 +5,18 @@
 
 use crate::core::error::{Context, Error, Result, failed_precondition};
 use nix::libc::O_NOFOLLOW;
-use nix::unistd::geteuid;
+use nix::unistd::{Whence, geteuid, lseek};
 use std::fs::{File, Metadata, OpenOptions};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Write permission of others than the owner.
 const OTHERS: u32 = 0o022;
 /// Of a directory: only who owns a name there may remove it.
 const STICKY: u32 = 0o1000;
+/// Bytes copied at a time.
+const COPIED: usize = 1 << 20;
 
 /// Opens a file of our user; no link is followed.
 ///
@@ -26,6 +29,47 @@ pub fn open(path: &Path, options: &mut OpenOptions) -> Result<File> {
     let file = file.map_err(Error::from).with_context(shown)?;
     check_file(path, &file.metadata()?)?;
     Ok(file)
+}
+
+/// Copies `file`, holes as holes, to a new file at `path` that is durable when this returns.
+///
+/// # Errors
+/// What the disk says.
+pub fn copy(file: &File, path: &Path) -> std::io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW);
+    let copy = options.open(path)?;
+    let length = file.metadata()?.len();
+    let mut at = 0;
+    while let Some(start) = next(file, at, Whence::SeekData)? {
+        at = next(file, start, Whence::SeekHole)?.unwrap_or(length);
+        copy_range(file, &copy, start..at)?;
+    }
+    copy.set_len(length)?;
+    copy.sync_all()
+}
+
+/// Where what is sought comes next; none beyond the end.
+fn next(file: &File, at: u64, what: Whence) -> std::io::Result<Option<u64>> {
+    match lseek(file, at as i64, what) {
+        Ok(found) => Ok(Some(found as u64)),
+        Err(nix::errno::Errno::ENXIO) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn copy_range(from: &File, to: &File, mut range: Range<u64>) -> std::io::Result<()> {
+    let mut buffer = vec![0; COPIED];
+    while !range.is_empty() {
+        let piece = buffer.len().min((range.end - range.start) as usize);
+        let count = from.read_at(&mut buffer[..piece], range.start)?;
+        if count == 0 {
+            return Ok(());
+        }
+        to.write_all_at(&buffer[..count], range.start)?;
+        range.start += count as u64;
+    }
+    Ok(())
 }
 
 /// What stat(2) says of a file of our user; no link is followed.

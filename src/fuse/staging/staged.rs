@@ -31,6 +31,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 const PIECE: u64 = 4 << 20;
 /// A record of more pieces would take longer to write than the whole file to fetch.
 const MOST_PIECES: usize = 20_000;
+/// Bytes that may be counted for a file with holes and are not there.
+const MISCOUNTED: u64 = 64 << 20;
 /// When a local file that the kernel writes by itself counts as written before that: long ago.
 const BEFORE: Duration = Duration::from_secs(1);
 
@@ -322,12 +324,38 @@ impl Staged {
         let state = self.state.lock();
         let new = match &state.base {
             Some(_) => state.present.missing(range),
-            None => range.end.saturating_sub(self.length().max(range.start)),
+            None => self.grows(range),
         };
         drop(state);
-        self.home.take(new)?;
+        if let Err(errno) = self.home.take(new) {
+            // What was written into a hole again and again was counted as often.
+            if self.counted.load(Ordering::Relaxed) <= self.on_disk() {
+                return Err(errno);
+            }
+            self.count();
+            self.home.take(new)?;
+        }
         self.counted.fetch_add(new, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// What a write of `range` adds at most to a file that is here whole: it may go into a hole.
+    fn grows(&self, range: Range<u64>) -> u64 {
+        let Ok(meta) = self.data.metadata() else { return range.end - range.start };
+        let on_disk = meta.blocks() * 512;
+        match on_disk < meta.len() {
+            true => {
+                if self.counted.load(Ordering::Relaxed) > on_disk + MISCOUNTED {
+                    self.count();
+                }
+                range.end - range.start
+            }
+            false => range.end.saturating_sub(meta.len().max(range.start)),
+        }
+    }
+
+    fn on_disk(&self) -> u64 {
+        self.data.metadata().map_or(0, |meta| meta.blocks() * 512)
     }
 
     /// Counts anew what it takes of the disk: holes take nothing.

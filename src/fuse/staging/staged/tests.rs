@@ -81,3 +81,44 @@ async fn what_was_cut_off_after_it_was_made_durable_is_not_found_by_the_next_mou
     staged.record(record).unwrap();
     assert_eq!((left_in(&home.dir)[0].length, adopted().length()), (1, 1));
 }
+
+#[tokio::test]
+async fn what_goes_into_holes_is_counted_and_what_is_written_over_not_twice() {
+    const MIB: usize = 1 << 20;
+    let temp = tempfile::tempdir().unwrap();
+    let home = Home::make(temp.path(), 8 << 20, "c").unwrap();
+    let staged = Arc::new(Staged::new(&home, None, 5).unwrap());
+    staged.truncate(1 << 30).await.unwrap();
+    let bytes = Bytes::from(vec![1; MIB]);
+    for _ in 0..40 {
+        staged.write(0, bytes.clone()).await.unwrap();
+    }
+    let mut written = 1;
+    while staged.write(written * 2 * MIB as u64, bytes.clone()).await.is_ok() {
+        written += 1;
+        assert!(written <= 8, "more than the limit");
+    }
+    assert!(written >= 7, "{written}");
+}
+
+#[tokio::test]
+async fn who_still_has_what_was_left_open_writes_elsewhere() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = Home::make(temp.path(), 1 << 30, "c").unwrap();
+    let staged = Arc::new(Staged::new(&home, None, 5).unwrap());
+    staged.write(0, Bytes::from_static(b"synced")).await.unwrap();
+    staged.truncate(1 << 20).await.unwrap();
+    staged.write(1 << 20, Bytes::from_static(b"end")).await.unwrap();
+    staged.save(|| Record::new("c", "/f", 0)).await.unwrap();
+    let left = left_in(&home.dir).remove(0);
+    let old = staged.data.clone();
+    left.detach().await.unwrap();
+    old.write_all_at(b"torn!!", 0).unwrap();
+    assert_eq!(left.read(0, 6).await.unwrap(), "synced");
+    assert_eq!(left.read((1 << 20) - 1, 4).await.unwrap(), "\0end");
+    // Nobody else has the copy.
+    let inode = || own::metadata(&left.data()).unwrap().ino();
+    let copy = inode();
+    left.detach().await.unwrap();
+    assert_eq!(inode(), copy);
+}

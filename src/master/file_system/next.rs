@@ -23,6 +23,8 @@ impl FileSystem {
             Some(status) if status.xattrs.contains_key(node::ATTRIBUTE) => Err(already_exists(
                 format!("{path} is a pipe, a socket or a device: it has no bytes"),
             )),
+            // Its owner could make it writable, and may have it open since it was.
+            Some(_) if self.permit_owner(caller, path).is_ok() => Ok(()),
             Some(_) => self.permit(caller, path, Access::WRITE),
             None => self.permit_parent(caller, path),
         }

@@ -8,7 +8,7 @@
 use super::load::LOOK_AGAIN;
 use super::run::Run;
 use crate::core::error::{ErrorKind, Result, unavailable};
-use crate::core::model::{FileId, MountId, PersistenceState, Status, WorkerId};
+use crate::core::model::{FileId, FsPath, MountId, PersistenceState, Status, WorkerId};
 use crate::core::proto::v1;
 use crate::core::runtime::Clock;
 use crate::master::file_system::{FileSystem, is_below};
@@ -332,10 +332,15 @@ impl Persister {
 
     /// Removes an object that nobody wants any more. Where another file has its name now, it goes with
     /// that.
-    async fn withdraw(&self, path: &crate::core::model::FsPath) -> Result<()> {
+    async fn withdraw(&self, path: &FsPath) -> Result<()> {
         match self.files.peek(path)? {
             Some(status) if status.folder || is_below(&status) => return Ok(()),
-            Some(status) => return self.note_below(status.id).await,
+            Some(status) => {
+                self.note_below(status.id).await?;
+                // The store has the directories too.
+                let parent = path.parent().unwrap_or_else(FsPath::root);
+                return self.files.mark_persisted(&parent).await;
+            }
             None => {}
         }
         let mount = self.files.mount_of(path)?;

@@ -4,28 +4,33 @@
 //! read from the kernel; whatever has to ask someone moves to the runtime together with its reply,
 //! so that no question waits behind a slow one.
 
-use super::backing::{Backings, Of, Other};
+mod answers;
+mod opening;
+
+use super::backing::Backings;
 use super::errno::Errno;
 use super::handles::{Handle, PASSTHROUGH, Write};
-use super::inodes::Listing;
 use super::posix::locks::{Range, Wanted};
-use super::posix::{Attributes, Caller, Change, Created, Entry, How, Kind, Opened, Posix};
+use super::posix::{Change, Posix};
 use super::staging::Staged;
-use crate::core::model::{Node, NodeKind};
-use crate::core::rpc::lend::LentBlock;
+use crate::core::model::Node;
 use crate::core::runtime::Group;
+use answers::{
+    Fill, caller, fill, fill_plus, is_sync, node_kind, number, send_attr, send_empty, send_entry,
+    send_xattr, split, utf8,
+};
 use fuser::{
-    BackingId, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    InitFlags, KernelConfig, LockOwner, Notifier, OpenAccMode, OpenFlags, RenameFlags, ReplyAttr,
-    ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLock,
-    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    FileHandle, Filesystem, FopenFlags, INodeNo, InitFlags, KernelConfig, LockOwner, Notifier,
+    OpenAccMode, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLock, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// The most bytes of one read or write request.
 pub const MAX_REQUEST: u32 = 1 << 20;
@@ -38,8 +43,6 @@ const DOT_DOT: u64 = 2;
 const QUIET: FopenFlags = FopenFlags::FOPEN_NOFLUSH;
 /// What copying programs are told to read at a time: each read of theirs is a call to the kernel.
 const PREFERRED_READ: u32 = 1 << 20;
-/// How often an open looks anew at a file that others change meanwhile.
-const MOST_TRIES: u32 = 10;
 /// The unit of the figures of statfs.
 const UNIT: u64 = 4096;
 
@@ -94,34 +97,6 @@ impl Kernel {
         }
     }
 
-    /// Opens `ino` for reading without asking anyone, if all is known: the reply, where it is not.
-    fn open_now(&self, ino: u64, reply: ReplyOpen) -> Option<ReplyOpen> {
-        let lent = if self.may_back(ino) { self.posix.lent_now(ino) } else { None };
-        let Some((version, lent)) = lent else { return Some(reply) };
-        let of = Of::Version(version);
-        let mode = match self.backings.join(ino, of) {
-            Ok(None) => self.backings.open(ino, of, register(&reply, &lent)),
-            Ok(Some(mode)) => Ok(mode),
-            Err(other) => Err(other),
-        };
-        match mode {
-            Ok(Some(backing)) if self.posix.is_current(ino, version) => {
-                self.reply_passthrough(ino, reply, &backing);
-                None
-            }
-            Ok(_) => {
-                self.backings.release(ino);
-                Some(reply)
-            }
-            Err(Other) => Some(reply),
-        }
-    }
-
-    /// Whether the kernel may be given a block's file to read `ino` from.
-    fn may_back(&self, ino: u64) -> bool {
-        self.passthrough && !self.backings.is_held_off(ino)
-    }
-
     /// Answers with the directory `ino` from `offset` on: `fill` puts it into the reply, `send` ends it.
     fn list<R: Send + 'static>(
         &self,
@@ -147,187 +122,6 @@ impl Kernel {
     fn look_ahead(&self, ino: u64) {
         let _runtime = self.runtime.enter();
         self.posix.look_ahead(ino, &self.group);
-    }
-
-    /// Lets the kernel read the file by itself, or hands out a handle for reading through us: the reply,
-    /// where another version of it is opened by now.
-    async fn open_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) -> Option<ReplyOpen> {
-        let version = opened.known.status.id;
-        let of = Of::Version(version);
-        let mode = match self.backings.join(ino, of) {
-            Ok(Some(mode)) => Ok(mode),
-            Ok(None) => {
-                let lent = if self.may_back(ino) { self.posix.lend(&opened).await } else { None };
-                let made = lent.and_then(|block| register(&reply, &block));
-                self.backings.open(ino, of, made)
-            }
-            Err(other) => Err(other),
-        };
-        match mode {
-            // It may have been changed while the block was borrowed.
-            Ok(Some(_)) if !self.posix.is_current(ino, version) => {
-                self.backings.release(ino);
-                return Some(reply);
-            }
-            Ok(Some(backing)) => self.reply_passthrough(ino, reply, &backing),
-            Ok(None) => self.reply_read(ino, opened, reply),
-            Err(Other) if self.posix.changing(ino).is_some() => return Some(reply),
-            Err(Other) => self.refuse(ino, reply),
-        }
-        None
-    }
-
-    /// Whoever has `ino` open keeps what they opened, and the kernel looks its name up anew.
-    fn refuse(&self, ino: u64, reply: ReplyOpen) {
-        self.part(ino);
-        reply.error(number(Errno::STALE));
-    }
-
-    fn part(&self, ino: u64) {
-        if let Some(new) = self.posix.part(ino) {
-            self.backings.hold_off(new);
-        }
-    }
-
-    fn reply_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
-        let handle = self.posix.read_handle(ino, opened);
-        reply.opened(FileHandle(handle), self.quiet(ino) | self.cached(ino, false));
-    }
-
-    /// The kernel caches nothing itself here, and refuses to be told that it should.
-    fn reply_passthrough(&self, ino: u64, reply: ReplyOpen, backing: &BackingId) {
-        reply.opened_passthrough(FileHandle(PASSTHROUGH), self.quiet(ino), backing);
-    }
-
-    /// Who closes any descriptor of a file gives up their locks of it, so of one that is locked we are to
-    /// be told.
-    fn quiet(&self, ino: u64) -> FopenFlags {
-        if self.posix.is_locked(ino) { FopenFlags::empty() } else { QUIET }
-    }
-
-    /// Opens for writing, or for reading what is being changed: the kernel does not read it by itself.
-    fn open_changing(&self, ino: u64, flags: OpenFlags, caller: Caller, reply: ReplyOpen) {
-        let kernel = self.clone();
-        self.later("open", async move {
-            let mut reply = reply;
-            for _ in 0..MOST_TRIES {
-                match kernel.open_staged(ino, flags, caller).await {
-                    Ok(Some(opened)) => {
-                        return kernel.reply_staged(ino, opened, flags, reply).await;
-                    }
-                    Err(errno) => return reply.error(number(errno)),
-                    // It is not being changed any more.
-                    Ok(None) => match kernel.posix.open(ino).await {
-                        Ok(opened) => match kernel.open_read(ino, opened, reply).await {
-                            Some(again) => reply = again,
-                            None => return,
-                        },
-                        Err(errno) => return reply.error(number(errno)),
-                    },
-                }
-            }
-            reply.error(number(Errno::STALE));
-        });
-    }
-
-    async fn reply_staged(
-        &self,
-        ino: u64,
-        (handle, stream): (u64, bool),
-        flags: OpenFlags,
-        reply: ReplyOpen,
-    ) {
-        let through = stream || is_sync(flags.0);
-        match self.back(ino, through, |file| reply.open_backing(file)) {
-            // What the kernel writes by itself is durable, but nothing would say what it is.
-            Ok(Some(_)) if is_sync(flags.0) => {
-                self.backings.release(ino);
-                self.posix.release(handle).await;
-                reply.error(number(Errno::BUSY));
-            }
-            Ok(Some(backing)) => {
-                reply.opened_passthrough(FileHandle(handle), FopenFlags::empty(), &backing);
-            }
-            Ok(None) => reply.opened(FileHandle(handle), self.cached(ino, stream)),
-            // Somebody was faster, and reads a block, which is not to be written.
-            Err(Other) => {
-                self.posix.release(handle).await;
-                self.refuse(ino, reply);
-            }
-        }
-    }
-
-    async fn open_staged(
-        &self,
-        ino: u64,
-        flags: OpenFlags,
-        caller: Caller,
-    ) -> Answer<Option<(u64, bool)>> {
-        // The kernel takes no handle of another kind beside one that it reads by itself. So whoever
-        // reads a block so keeps the version that they opened, and the name gets another number.
-        if self.backings.is_backed_by_other(ino, self.posix.backing_of(ino)) {
-            self.part(ino);
-            return Err(Errno::STALE);
-        }
-        let truncate = flags.0 & libc::O_TRUNC != 0;
-        match flags.acc_mode() {
-            OpenAccMode::O_RDONLY if !truncate => self.posix.join_read(ino, caller).await,
-            access => {
-                let sync = is_sync(flags.0);
-                let stream = access == OpenAccMode::O_WRONLY && !sync;
-                let how = How { truncate, stream, whole: self.passthrough && !sync };
-                self.posix.open_write(ino, how, caller).await.map(Some)
-            }
-        }
-    }
-
-    fn reply_created(&self, created: &Created, through: bool, reply: ReplyCreate) {
-        let (entry, ino) = (&created.entry, created.entry.attributes.ino);
-        let (attributes, handle) = (attr(&entry.attributes), FileHandle(created.handle));
-        let (timeout, first) = (&entry.entry_timeout, Generation(0));
-        match self.back(ino, through, |file| reply.open_backing(file)) {
-            Ok(Some(backing)) => {
-                let flags = FopenFlags::empty();
-                reply.created_passthrough(timeout, &attributes, first, handle, flags, &backing);
-            }
-            Ok(None) => {
-                let flags = self.cached(ino, created.stream);
-                reply.created(timeout, &attributes, first, handle, flags);
-            }
-            // Its number is new, so nobody can have it open.
-            Err(Other) => reply.error(number(Errno::BUSY)),
-        }
-    }
-
-    /// Has the kernel read and write the staged file by itself, if it can and those that are open are
-    /// used so; none where all of it goes through us, as `through` asks for. One more handle of `ino` is open then.
-    fn back(
-        &self,
-        ino: u64,
-        through: bool,
-        register: impl FnOnce(Arc<std::fs::File>) -> std::io::Result<BackingId>,
-    ) -> Result<Option<Arc<BackingId>>, Other> {
-        let of = self.posix.backing_of(ino);
-        if let Some(mode) = self.backings.join(ino, of)? {
-            return Ok(mode);
-        }
-        let lent = if self.passthrough && !through { self.posix.lend_staged(ino) } else { None };
-        let made = lent.and_then(|file| {
-            let made = register(file);
-            made.inspect_err(|error| tracing::debug!(%error, "no passthrough for a staged file"))
-                .ok()
-        });
-        self.backings.open(ino, of, made)
-    }
-
-    /// A stream's pages are of no use to anybody; what is staged is cached as any file. What the kernel
-    /// wrote by itself its cache does not know.
-    fn cached(&self, ino: u64, stream: bool) -> FopenFlags {
-        match stream {
-            true => FopenFlags::FOPEN_DIRECT_IO,
-            false if self.posix.forget_lent(ino) => FopenFlags::empty(),
-            false => FopenFlags::FOPEN_KEEP_CACHE,
-        }
     }
 
     /// The staged bytes of a handle, for operations that only those have.
@@ -386,139 +180,6 @@ async fn drop_pages(notifier: &Arc<OnceLock<Notifier>>, ino: INodeNo) {
     if let Ok(Err(error)) = told.await {
         tracing::debug!(%error, ino = ino.0, "the kernel did not drop pages");
     }
-}
-
-/// Makes a block's file known to the kernel; none where it cannot use that file.
-fn register(reply: &ReplyOpen, block: &LentBlock) -> Option<BackingId> {
-    reply
-        .open_backing(&block.file)
-        .inspect_err(|error| tracing::debug!(%error, "no passthrough for a block's file"))
-        .ok()
-}
-
-/// Whether each write is to be safe when it returns. O_SYNC is O_DSYNC and more.
-fn is_sync(flags: i32) -> bool {
-    flags & libc::O_DSYNC != 0
-}
-
-fn number(errno: Errno) -> fuser::Errno {
-    fuser::Errno::from_i32(errno.0)
-}
-
-fn caller(request: &Request) -> Caller {
-    Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }
-}
-
-fn time(ms: i64, ns: u32) -> SystemTime {
-    let distance = Duration::from_millis(ms.unsigned_abs());
-    let time = if ms < 0 { UNIX_EPOCH - distance } else { UNIX_EPOCH + distance };
-    time + Duration::from_nanos(u64::from(ns))
-}
-
-/// Milliseconds since 1970, rounded down, and the nanoseconds beyond them. The clock's own time has
-/// milliseconds, as those that the master sets.
-fn split(time: TimeOrNow) -> (i64, u32) {
-    const MS: i128 = 1_000_000;
-    let ns = |time: SystemTime| match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => since.as_nanos() as i128,
-        Err(before) => -(before.duration().as_nanos() as i128),
-    };
-    match time {
-        TimeOrNow::SpecificTime(time) => {
-            let ns = ns(time);
-            (ns.div_euclid(MS) as i64, ns.rem_euclid(MS) as u32)
-        }
-        TimeOrNow::Now => (ns(SystemTime::now()).div_euclid(MS) as i64, 0),
-    }
-}
-
-fn kind(kind: Kind) -> FileType {
-    match kind {
-        Kind::File => FileType::RegularFile,
-        Kind::Directory => FileType::Directory,
-        Kind::Symlink => FileType::Symlink,
-        Kind::Node(node) => match node.kind {
-            NodeKind::Pipe => FileType::NamedPipe,
-            NodeKind::Socket => FileType::Socket,
-            NodeKind::Character => FileType::CharDevice,
-            NodeKind::Block => FileType::BlockDevice,
-        },
-    }
-}
-
-/// What mknod(2) is to make, if it has no bytes.
-fn node_kind(mode: u32) -> Option<NodeKind> {
-    match mode & libc::S_IFMT {
-        libc::S_IFIFO => Some(NodeKind::Pipe),
-        libc::S_IFSOCK => Some(NodeKind::Socket),
-        libc::S_IFCHR => Some(NodeKind::Character),
-        libc::S_IFBLK => Some(NodeKind::Block),
-        _ => None,
-    }
-}
-
-fn attr(of: &Attributes) -> FileAttr {
-    FileAttr {
-        ino: INodeNo(of.ino),
-        size: of.size,
-        blocks: of.size.div_ceil(512),
-        atime: time(of.accessed_ms, of.accessed_ns),
-        mtime: time(of.modified_ms, of.modified_ns),
-        ctime: time(of.changed_ms, 0),
-        crtime: time(of.created_ms, 0),
-        kind: kind(of.kind),
-        perm: of.mode as u16,
-        nlink: of.links,
-        uid: of.uid,
-        gid: of.gid,
-        rdev: match of.kind {
-            Kind::Node(node) => node.device,
-            _ => 0,
-        },
-        blksize: PREFERRED_READ,
-        flags: 0,
-    }
-}
-
-fn send_entry(reply: ReplyEntry, answer: Answer<Entry>) {
-    match answer {
-        Ok(entry) => reply.entry_with_ttls(
-            &entry.attribute_timeout,
-            &entry.entry_timeout,
-            &attr(&entry.attributes),
-            Generation(0),
-        ),
-        Err(errno) => reply.error(number(errno)),
-    }
-}
-
-fn send_attr(reply: ReplyAttr, answer: Answer<Entry>) {
-    match answer {
-        Ok(entry) => reply.attr(&entry.attribute_timeout, &attr(&entry.attributes)),
-        Err(errno) => reply.error(number(errno)),
-    }
-}
-
-fn send_empty(reply: ReplyEmpty, answer: Answer<()>) {
-    match answer {
-        Ok(()) => reply.ok(),
-        Err(errno) => reply.error(number(errno)),
-    }
-}
-
-/// Sends an extended attribute, or its size to one who asks how much room it needs.
-fn send_xattr((reply, room): (ReplyXattr, u32), answer: Answer<Vec<u8>>) {
-    match answer {
-        Ok(value) if room == 0 => reply.size(value.len() as u32),
-        Ok(value) if value.len() <= room as usize => reply.data(&value),
-        Ok(_) => reply.error(fuser::Errno::ERANGE),
-        Err(errno) => reply.error(number(errno)),
-    }
-}
-
-/// A name as the tree has them. What is no UTF-8 is no name there.
-fn utf8(name: &OsStr) -> Answer<&str> {
-    name.to_str().ok_or(Errno(libc::EILSEQ))
 }
 
 /// Unwraps a name, or answers that there can be none.
@@ -1112,53 +773,5 @@ impl Filesystem for Kernel {
         let ask =
             move |posix: Arc<Posix>| async move { posix.remove_xattr(ino.0, &name, caller).await };
         self.answer("removexattr", None, ask, reply, send_empty);
-    }
-}
-
-/// Puts a directory, by its number, into a reply, from a place on.
-type Fill<R> = fn(&Posix, (u64, u64), &Listing, &mut R);
-
-/// Fills a reply with the entries after the cookie `offset`.
-fn fill(posix: &Posix, (ino, offset): (u64, u64), listing: &Listing, reply: &mut ReplyDirectory) {
-    let directory = FileType::Directory;
-    let full = offset < DOT && reply.add(INodeNo(ino), DOT, directory, ".")
-        || offset < DOT_DOT && reply.add(INodeNo(posix.parent(ino)), DOT_DOT, directory, "..");
-    if full {
-        return;
-    }
-    for entry in listing.after(offset) {
-        let kind = kind(super::posix::attributes(entry.ino, &entry.known).kind);
-        if reply.add(INodeNo(entry.ino), entry.ino, kind, &*entry.name) {
-            return;
-        }
-    }
-}
-
-/// The same with what stat(2) tells of each. The kernel holds a reference to each from then on.
-fn fill_plus(
-    posix: &Posix,
-    (ino, offset): (u64, u64),
-    listing: &Listing,
-    reply: &mut ReplyDirectoryPlus,
-) {
-    let once = Duration::ZERO;
-    for (cookie, number, name) in [(DOT, ino, "."), (DOT_DOT, posix.parent(ino), "..")] {
-        // The kernel takes only the number from these two.
-        let attributes = attr(&Attributes { ino: number, ..Attributes::directory() });
-        let due = offset < cookie;
-        if due && reply.add(INodeNo(number), cookie, name, &once, &attributes, Generation(0)) {
-            return;
-        }
-    }
-    let trusted = listing.trusted();
-    for listed in listing.after(offset) {
-        let Some(entry) = posix.enter(ino, listed, trusted) else { continue };
-        let timeout = entry.attribute_timeout.min(entry.entry_timeout);
-        let attributes = attr(&entry.attributes);
-        let (number, name) = (INodeNo(listed.ino), &*listed.name);
-        if reply.add(number, listed.ino, name, &timeout, &attributes, Generation(0)) {
-            posix.forget(listed.ino, 1);
-            return;
-        }
     }
 }

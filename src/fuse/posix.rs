@@ -10,6 +10,7 @@ pub mod locks;
 mod nodes;
 mod publish;
 mod recover;
+mod stage;
 mod times;
 mod walks;
 mod writes;

@@ -54,14 +54,14 @@ settings! {
         /// Entries in a mount's metadata cache.
         metadata_cache_entries: u64 = "goosefs.fuse.metadata.cache.entries", "200000";
         /// Bytes of memory for file data and metadata in the process of a mount, whatever the number of
-        /// files, readers and writers; 0 for no bound. What counts: reads on their way; what was written until it is with the connections to the workers, small writes
-        /// that are gathered, and what is held of a file for a second worker; the metadata cache,
-        /// 1.25 KB an entry, which has fewer entries if they do not fit. Beyond it reads wait, and writes
-        /// wait on disk, in a file without a name in TMPDIR or /var/tmp; a file for which nothing can be
-        /// held fails with its worker, where another would have been given it. What does not count: the
-        /// kernel's page cache, code and stacks, the request each thread of the mount has at hand
-        /// (1 MB), what it takes to know of an open file (some KB), and entries that the kernel holds
-        /// itself.
+        /// files, readers and writers; 0 for no bound. What counts: reads on their way; what was written
+        /// until it is with the connections to the workers, small writes that are gathered, and what is held
+        /// of a file for a second worker; the metadata cache, 1.25 KB an entry, which has fewer entries if
+        /// they do not fit. Beyond it reads wait, and writes wait on disk, in a file without a name in TMPDIR
+        /// or /var/tmp; a file for which nothing can be held fails with its worker, where another would have
+        /// been given it. What does not count: the kernel's page cache, code and stacks, the request each
+        /// thread of the mount has at hand (1 MB), what it takes to know of an open file (some KB), and
+        /// entries that the kernel holds itself.
         memory_budget: ByteSize = "goosefs.fuse.memory.budget", "256MB";
         /// Whether the kernel reads cached files of this host's worker by itself.
         passthrough: bool = "goosefs.fuse.passthrough", "true";

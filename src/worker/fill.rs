@@ -9,7 +9,7 @@
 use super::metrics::Counts;
 use super::mounts::{Source, Wanted};
 use super::peers::Peers;
-use super::store::{Block, BlockStore, is_full};
+use super::store::{Block, BlockStore, Held, is_full};
 use crate::core::error::{Error, ErrorKind, Result, internal, unavailable};
 use crate::core::metrics::Counter;
 use crate::core::model::{BlockId, WorkerAddress};
@@ -77,6 +77,14 @@ pub struct Fill {
     state: Mutex<State>,
     /// Counts what happened: pages that landed, reads that failed.
     events: watch::Sender<u64>,
+}
+
+/// A block that has been filled.
+pub struct Filled {
+    /// The block, which does not go before whoever had it filled has seen to it.
+    pub block: Held,
+    /// Whether anything had to be fetched.
+    pub fetched: bool,
 }
 
 #[derive(Default)]
@@ -160,13 +168,13 @@ impl Filler {
         Ok(fill)
     }
 
-    /// Fills a whole block at `pace` and waits for it, telling `landed` of bytes as they come. Says
-    /// whether anything had to be fetched.
+    /// Fills a whole block at `pace` and waits for it, telling `landed` of bytes as they come.
     ///
     /// # Errors
     /// Why it could not be filled.
-    pub async fn fill(&self, wanted: &Wanted, pace: &Rate, landed: impl Fn(u64)) -> Result<bool> {
+    pub async fn fill(&self, wanted: &Wanted, pace: &Rate, landed: impl Fn(u64)) -> Result<Filled> {
         let fill = self.open(wanted).await?;
+        let block = Held::new(fill.block.clone());
         let fetched = !fill.block.is_whole();
         let step = pace.step().map_or(fill.pages(), |bytes| (bytes / fill.page_size) as usize);
         let step = step.max(1);
@@ -180,7 +188,7 @@ impl Filler {
                 landed(fill.page_length(page));
             }
         }
-        Ok(fetched)
+        Ok(Filled { block, fetched })
     }
 
     /// Fills a block with nobody waiting for it; does nothing when too many are.

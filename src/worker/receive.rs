@@ -4,7 +4,7 @@
 //! in like a write, and the answer says that it is durable. Every page must match the checksum that
 //! was announced: a block that does not is not taken.
 
-use super::store::{Block, BlockStore};
+use super::store::{Block, BlockStore, Held};
 use super::write::Writes;
 use crate::core::error::{Error, ErrorKind, Result, data_loss, invalid_argument, unavailable};
 use crate::core::model::BlockId;
@@ -92,6 +92,8 @@ async fn take_copy(
     mut pages: Pages,
 ) -> Result<()> {
     let block = store.begin(id, pages.length, &version, 0)?;
+    // Until it has been put with those that stay.
+    let _held = Held::new(block.clone());
     let other = block.length() != pages.length || block.page_size() != pages.size;
     if other || block.version() != version {
         return Err(Error::new(

@@ -247,6 +247,32 @@ async fn a_fill_of_which_nothing_came_leaves_no_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_filled_stays_until_whoever_had_it_filled_has_seen_to_it() {
+    let rig = Rig::start("SSD").await;
+    let bytes = 2 << 20;
+    let options = rig.file("a", &data(bytes, 1));
+    let (store, filler) = (&rig.parts.reads.store, &rig.parts.reads.filler);
+    let fill = async |number| {
+        let options = OpenUfsBlockOptions { block_size: Some(bytes as i64), ..options.clone() };
+        let wanted = rig.parts.mounts.locate(id(number), &options).await.unwrap();
+        filler.fill(&wanted, &Default::default(), |_| {}).await.unwrap()
+    };
+    let filled = fill(1).await;
+    assert!(filled.fetched && !fill(1).await.fetched);
+    for number in 2..12 {
+        fill(number).await;
+        assert!(store.get_whole(id(number)).is_some() && store.peek(id(1)).is_some());
+    }
+    drop(filled);
+    // Who was passed over is looked at again.
+    store.tend();
+    for number in 12..22 {
+        fill(number).await;
+    }
+    assert!(store.peek(id(1)).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_version_is_an_error_and_never_mixed() {
     let rig = Rig::start("MEM").await;
     let old = data(BLOCK, 4);

@@ -36,8 +36,7 @@ settings! {
         /// its turn. 58MB at least, 0 for half of what its control group may have, and no bound where
         /// that has no limit. An object goes up one part at a time then, in place of four. Not in it are
         /// the program itself, what it knows of each block (under 1 KB), what lies in MEM directories,
-        /// up to 256KB of each stream that waits,
-        /// and larger parts of objects beyond 16GB.
+        /// up to 256KB of each stream that waits, and larger parts of objects beyond 16GB.
         memory_budget: ByteSize = "goosefs.worker.memory.budget", "0";
         /// Share in use of a directory where eviction starts.
         watermark_high: Share = "goosefs.worker.watermark.high", "95%";

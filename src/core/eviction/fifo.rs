@@ -100,6 +100,13 @@ impl Eviction for S3Fifo {
         self.lists.push(MAIN, key, bytes);
     }
 
+    fn precede(&mut self, key: u64, bytes: u64) {
+        if !self.has(key) {
+            self.forget(key);
+            self.lists.push_oldest(MAIN, key, bytes);
+        }
+    }
+
     fn postpone(&mut self, key: u64, bytes: u64) {
         // Small remembers what went from it.
         if self.forget(key) {
@@ -137,6 +144,10 @@ impl Eviction for S3Fifo {
             MAIN => self.evict_main(),
             _ => self.evict_small().or_else(|| self.evict_main()),
         })
+    }
+
+    fn has(&self, key: u64) -> bool {
+        self.lists.list_of(key).is_some_and(|list| list != GHOST)
     }
 
     fn len(&self) -> usize {

@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 struct Known {
     rank: u64,
     /// Among equals the one that was asked for the longest ago goes first.
-    asked_at: u64,
+    asked_at: i64,
     times: u64,
     bytes: u64,
 }
@@ -20,18 +20,24 @@ struct Known {
 #[derive(Debug, Default)]
 pub struct Lfu {
     keys: HashMap<u64, Known>,
-    order: BTreeSet<(u64, u64, u64)>,
+    order: BTreeSet<(u64, i64, u64)>,
     bytes: u64,
-    clock: u64,
+    clock: i64,
+    /// The same for those that come before others, backwards.
+    clock_before: i64,
     /// The rank of what went last.
     age: u64,
 }
 
 impl Lfu {
     fn put(&mut self, key: u64, times: u64, bytes: u64) {
-        self.remove(key);
         self.clock += 1;
-        let known = Known { rank: self.age + times, asked_at: self.clock, times, bytes };
+        self.put_at(key, times, bytes, self.clock);
+    }
+
+    fn put_at(&mut self, key: u64, times: u64, bytes: u64, asked_at: i64) {
+        self.remove(key);
+        let known = Known { rank: self.age + times, asked_at, times, bytes };
         self.order.insert((known.rank, known.asked_at, key));
         self.keys.insert(key, known);
         self.bytes += bytes;
@@ -47,8 +53,15 @@ impl Eviction for Lfu {
         self.put(key, 2, bytes);
     }
 
+    fn precede(&mut self, key: u64, bytes: u64) {
+        if !self.has(key) {
+            self.clock_before -= 1;
+            self.put_at(key, 2, bytes, self.clock_before);
+        }
+    }
+
     fn postpone(&mut self, key: u64, bytes: u64) {
-        if !self.keys.contains_key(&key) {
+        if !self.has(key) {
             self.insert(key, bytes);
         }
     }
@@ -79,6 +92,10 @@ impl Eviction for Lfu {
         let known = self.keys.remove(&key).expect("what is in the order is known");
         self.bytes -= known.bytes;
         Some((key, known.bytes))
+    }
+
+    fn has(&self, key: u64) -> bool {
+        self.keys.contains_key(&key)
     }
 
     fn len(&self) -> usize {

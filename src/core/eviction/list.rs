@@ -56,6 +56,11 @@ impl<const LISTS: usize> Lists<LISTS> {
         self.lists[usize::from(list)].bytes
     }
 
+    /// The list a key is in.
+    pub fn list_of(&self, key: u64) -> Option<u8> {
+        self.index.get(&key).map(|&at| self.nodes[at as usize].list)
+    }
+
     /// What is known of a key.
     pub fn get_mut(&mut self, key: u64) -> Option<&mut Node> {
         self.index.get(&key).map(|&at| &mut self.nodes[at as usize])
@@ -65,7 +70,18 @@ impl<const LISTS: usize> Lists<LISTS> {
     pub fn push(&mut self, list: u8, key: u64, bytes: u64) {
         self.remove(key);
         let older = self.lists[usize::from(list)].newest;
-        let node = Node { key, bytes, list, asked: 0, newer: NONE, older };
+        self.link(Node { key, bytes, list, asked: 0, newer: NONE, older });
+    }
+
+    /// Puts a key at the oldest end of a list; takes it from where it was.
+    pub fn push_oldest(&mut self, list: u8, key: u64, bytes: u64) {
+        self.remove(key);
+        let newer = self.lists[usize::from(list)].oldest;
+        self.link(Node { key, bytes, list, asked: 0, newer, older: NONE });
+    }
+
+    /// Puts a node between its neighbours, of which at most one is there.
+    fn link(&mut self, node: Node) {
         let at = match self.free.pop() {
             Some(at) => {
                 self.nodes[at as usize] = node;
@@ -76,14 +92,17 @@ impl<const LISTS: usize> Lists<LISTS> {
                 (self.nodes.len() - 1) as u32
             }
         };
-        self.index.insert(key, at);
-        match older {
-            NONE => self.lists[usize::from(list)].oldest = at,
+        self.index.insert(node.key, at);
+        let list = &mut self.lists[usize::from(node.list)];
+        list.bytes += node.bytes;
+        match node.older {
+            NONE => list.oldest = at,
             older => self.nodes[older as usize].newer = at,
         }
-        let list = &mut self.lists[usize::from(list)];
-        list.newest = at;
-        list.bytes += bytes;
+        match node.newer {
+            NONE => list.newest = at,
+            newer => self.nodes[newer as usize].older = at,
+        }
     }
 
     /// Sets what a key weighs.
@@ -139,5 +158,10 @@ mod tests {
         lists.push(0, 9, 1);
         assert_eq!((lists.pop(0).unwrap().key, lists.pop(1).unwrap().key), (9, 2));
         assert!(lists.pop(0).is_none() && lists.len() == 0 && lists.nodes.len() == 5);
+        [7, 8].into_iter().for_each(|key| lists.push_oldest(0, key, 1));
+        lists.push(0, 9, 1);
+        lists.push_oldest(0, 9, 1);
+        let order: Vec<u64> = std::iter::from_fn(|| lists.pop(0)).map(|node| node.key).collect();
+        assert_eq!((order, lists.bytes(0)), (vec![9, 8, 7], 0));
     }
 }

@@ -18,8 +18,14 @@ impl Eviction for Lru {
         self.insert(key, bytes);
     }
 
+    fn precede(&mut self, key: u64, bytes: u64) {
+        if !self.has(key) {
+            self.lists.push_oldest(0, key, bytes);
+        }
+    }
+
     fn postpone(&mut self, key: u64, bytes: u64) {
-        if self.lists.get_mut(key).is_none() {
+        if !self.has(key) {
             self.insert(key, bytes);
         }
     }
@@ -40,6 +46,10 @@ impl Eviction for Lru {
 
     fn evict(&mut self) -> Option<(u64, u64)> {
         self.lists.pop(0).map(|node| (node.key, node.bytes))
+    }
+
+    fn has(&self, key: u64) -> bool {
+        self.lists.list_of(key).is_some()
     }
 
     fn len(&self) -> usize {

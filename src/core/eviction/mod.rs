@@ -29,6 +29,9 @@ pub trait Eviction: Debug + Send {
     /// restart, or somebody wants it here.
     fn keep(&mut self, key: u64, bytes: u64);
 
+    /// A key comes in that had proved itself before any other here did. Nothing if it is there.
+    fn precede(&mut self, key: u64, bytes: u64);
+
     /// A key that was to go and could not, comes in again where it was. Nothing if it is there.
     fn postpone(&mut self, key: u64, bytes: u64);
 
@@ -43,6 +46,9 @@ pub trait Eviction: Debug + Send {
 
     /// Takes the next key to go out of the order, with its weight.
     fn evict(&mut self) -> Option<(u64, u64)>;
+
+    /// Whether a key is in the order.
+    fn has(&self, key: u64) -> bool;
 
     /// Keys in the order.
     fn len(&self) -> usize;

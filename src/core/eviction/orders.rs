@@ -47,6 +47,16 @@ impl Orders {
         self.put(key, owner, |order| order.keep(key, bytes));
     }
 
+    /// It is known now whose a key is. In an order where it is already it keeps its place; into
+    /// another it comes as one that has proved itself: before all others if it was here before them.
+    pub fn belongs(&mut self, key: u64, bytes: u64, owner: Owner, before_others: bool) {
+        self.put(key, owner, |order| match before_others {
+            true => order.precede(key, bytes),
+            false if order.has(key) => {}
+            false => order.keep(key, bytes),
+        });
+    }
+
     /// A key that was to go and could not, comes in again where it was.
     pub fn postpone(&mut self, key: u64, bytes: u64, owner: Owner) {
         self.put(key, owner, |order| order.postpone(key, bytes));
@@ -128,6 +138,11 @@ impl Orders {
         self.own.contains_key(&mount)
     }
 
+    /// Whether a key may still go.
+    pub fn has(&self, key: u64) -> bool {
+        self.shared.iter().any(|order| order.has(key))
+    }
+
     /// Keys in all orders.
     pub fn len(&self) -> usize {
         self.shared.iter().map(|order| order.len()).sum()
@@ -179,6 +194,25 @@ mod tests {
         assert_eq!(orders.evict_of(1), Some(2));
         assert_eq!(orders.evict_of(1), None);
         assert_eq!(all(&mut orders, Priority::Normal), [1, 3, 5]);
+    }
+
+    #[test]
+    fn a_key_whose_owner_becomes_known_does_not_change_places_with_others() {
+        let nobody = owner(0, Priority::Normal, false);
+        for policy in [EvictionPolicy::S3Fifo, EvictionPolicy::Lru, EvictionPolicy::Lfu] {
+            for priority in [Priority::Normal, Priority::High] {
+                let known = owner(1, priority, true);
+                let mut orders = Orders::new(policy);
+                (0..3).for_each(|key| orders.keep(key, 10, nobody));
+                (3..6).for_each(|key| orders.keep(key, 10, known));
+                [2, 1, 0].into_iter().for_each(|key| orders.belongs(key, 10, known, true));
+                orders.keep(6, 10, nobody);
+                orders.belongs(6, 10, known, false);
+                assert_eq!([orders.evict_of(1), orders.evict_of(1)], [Some(0), Some(1)]);
+                assert!(orders.has(2) && !orders.has(1));
+                assert_eq!(all(&mut orders, Priority::High), [2, 3, 4, 5, 6], "{policy:?}");
+            }
+        }
     }
 
     #[test]

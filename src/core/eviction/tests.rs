@@ -52,6 +52,7 @@ fn what_was_popular_long_ago_is_overtaken() {
 enum Step {
     Insert(u64, u64),
     Keep(u64, u64),
+    Precede(u64, u64),
     Postpone(u64, u64),
     Access(u64),
     Resize(u64, u64),
@@ -64,6 +65,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (key.clone(), bytes.clone()).prop_map(|(key, bytes)| Step::Insert(key, bytes)),
         1 => (key.clone(), bytes.clone()).prop_map(|(key, bytes)| Step::Keep(key, bytes)),
+        1 => (key.clone(), bytes.clone()).prop_map(|(key, bytes)| Step::Precede(key, bytes)),
         1 => (key.clone(), bytes.clone()).prop_map(|(key, bytes)| Step::Postpone(key, bytes)),
         4 => key.clone().prop_map(Step::Access),
         1 => (key.clone(), bytes).prop_map(|(key, bytes)| Step::Resize(key, bytes)),
@@ -90,6 +92,10 @@ proptest! {
                         order.keep(key, bytes);
                         model.insert(key, bytes);
                     }
+                    Step::Precede(key, bytes) => {
+                        order.precede(key, bytes);
+                        model.entry(key).or_insert(bytes);
+                    }
                     Step::Postpone(key, bytes) => {
                         order.postpone(key, bytes);
                         model.entry(key).or_insert(bytes);
@@ -108,6 +114,7 @@ proptest! {
                         None => prop_assert!(model.is_empty()),
                     },
                 }
+                prop_assert!((0..40).all(|key| order.has(key) == model.contains_key(&key)));
                 prop_assert_eq!(order.len(), model.len());
                 prop_assert_eq!(order.bytes(), model.values().sum::<u64>());
             }

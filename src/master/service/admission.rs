@@ -86,9 +86,8 @@ struct Taken {
     units: u32,
     admission: Admission,
     connection: Option<Cut>,
-    begun: Instant,
-    /// Milliseconds after `begun` at which its reader last took something; 0 while it is we whom the
-    /// answer waits for.
+    /// Milliseconds of the admission's life at which its reader last took something; 0 while it is we
+    /// whom the answer waits for.
     read_ms: AtomicU64,
 }
 
@@ -98,18 +97,13 @@ impl Taken {
     }
 
     fn was_read(&self) {
-        self.read_ms.store(milliseconds(self.begun), Ordering::Relaxed);
+        self.read_ms.store(self.admission.now_ms(), Ordering::Relaxed);
     }
 
     fn is_stalled(&self) -> bool {
         let read = self.read_ms.load(Ordering::Relaxed);
-        read > 0 && milliseconds(self.begun).saturating_sub(read) > STALLED_MS
+        read > 0 && self.admission.now_ms().saturating_sub(read) > STALLED_MS
     }
-}
-
-/// Since `begun`, and never 0.
-fn milliseconds(begun: Instant) -> u64 {
-    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// A part of an answer on its way.
@@ -226,6 +220,11 @@ impl Admission {
         Routes::from(routes.into_axum_router().layer(layer))
     }
 
+    /// Since it began, and never 0.
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+    }
+
     async fn room(&self, units: u32) -> Result<OwnedSemaphorePermit> {
         let shared = &self.0;
         if let Ok(room) = shared.room.clone().try_acquire_many_owned(units) {
@@ -255,7 +254,6 @@ impl Admission {
             units,
             admission: self.clone(),
             connection,
-            begun: self.0.begun,
             read_ms: AtomicU64::new(0),
         });
         let mut all = self.0.taken.lock();

@@ -3,7 +3,7 @@
 
 use super::{FILES_AT_ONCE, Heartbeat, patiently};
 use crate::core::error::Result;
-use crate::core::model::{FileId, Media, MountId};
+use crate::core::model::{BlockId, FileId, Media, MountId};
 use crate::core::proto::grpc::block::{Allowances, MountAllowance, MountUsage};
 use crate::core::proto::v1;
 use crate::core::proto::v1::file_system_client::FileSystemClient;
@@ -89,11 +89,11 @@ impl Heartbeat {
         let mounts: HashMap<i64, MountId> = file_ids.into_iter().zip(answer.mount_ids).collect();
         let store = self.store.clone();
         run_blocking(move || {
-            for id in unknown {
-                if let Some(&mount) = mounts.get(&id.file().0).filter(|&&mount| mount > 0) {
-                    store.belongs_to(id, mount);
-                }
-            }
+            let owned = |id: BlockId| {
+                let mount = mounts.get(&id.file().0).copied().filter(|&mount| mount > 0)?;
+                Some((id, mount))
+            };
+            store.learn_owners(unknown.into_iter().filter_map(owned));
         })
         .await
     }

@@ -11,6 +11,7 @@ use super::BlockStore;
 use super::block::Block;
 use super::dir::Dir;
 use super::evict::{From, Next, is_in_use};
+use super::table::unlist;
 use crate::core::error::{Result, resource_exhausted};
 use crate::core::eviction::Owner;
 use crate::core::model::{BlockId, ByteSize, MountId, Priority};
@@ -180,7 +181,7 @@ impl BlockStore {
             blocks.retain(|block| changed.contains(&block.mount()));
             // The coldest first, so that they are in that order again.
             blocks.sort_unstable_by_key(|block| block.accessed());
-            blocks.iter().for_each(|block| self.keep(block));
+            blocks.iter().for_each(|block| self.list_as_owned(block, false));
         }
         if !self.accounts.over().is_empty() {
             self.untidy.notify_one();
@@ -215,14 +216,30 @@ impl BlockStore {
         self.accounts.unknown.lock().extend(ids);
     }
 
+    /// Says whose blocks are.
+    pub fn learn_owners(&self, owners: impl Iterator<Item = (BlockId, MountId)>) {
+        let there = |(id, mount)| Some((self.peek(id)?, mount));
+        let mut owned: Vec<(Arc<Block>, MountId)> = owners.filter_map(there).collect();
+        // What is from before is put before all others, one by one: the one that goes first comes last.
+        owned.sort_by_cached_key(|(block, _)| match self.is_from_before(block) {
+            true => (true, u64::MAX - block.accessed()),
+            false => (false, block.accessed()),
+        });
+        owned.iter().for_each(|(block, mount)| self.belongs_to(block, *mount));
+    }
+
+    /// Whether nobody has asked for a block since the start.
+    fn is_from_before(&self, block: &Block) -> bool {
+        block.accessed() < self.started
+    }
+
     /// Says whose a block is.
-    pub fn belongs_to(&self, id: BlockId, mount: MountId) {
-        let Some(block) = self.peek(id) else { return };
+    pub(super) fn belongs_to(&self, block: &Arc<Block>, mount: MountId) {
         let account = self.accounts.of(mount);
         if block.mount() == mount || !block.charge(&account) {
             return;
         }
-        self.keep(&block);
+        self.list_as_owned(block, self.is_from_before(block));
         if account.excess(0) > 0 {
             self.untidy.notify_one();
         }
@@ -312,6 +329,7 @@ impl BlockStore {
             let stays = block.is_unpersisted() || self.pins.read().contains(id.file());
             if block.mount() == account.mount && !stays && !is_in_use(&block) {
                 self.accounts.elsewhere.lock().remove(&id);
+                unlist(&block);
                 self.drop_victim(&block);
             }
         }

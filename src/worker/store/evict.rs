@@ -133,10 +133,10 @@ impl BlockStore {
         freed
     }
 
-    /// Drops a block that is in no order any more; returns how many bytes came free.
+    /// Drops a block that was taken out of its order to go; returns how many bytes came free.
     pub(super) fn drop_victim(&self, block: &Arc<Block>) -> u64 {
         let held = block.bytes_held();
-        if !self.evict_one(block) {
+        if !self.drop_unless_wanted(block) {
             return 0;
         }
         self.evicted.inc();

@@ -88,6 +88,8 @@ pub struct BlockStore {
     watermark_high: f64,
     /// Counts accesses: what "used lately" means.
     ticks: AtomicU64,
+    /// The first of them that is not of what was found at the start.
+    started: u64,
     generation: AtomicU64,
     unpersisted: AtomicU64,
     pins: RwLock<Pins>,
@@ -115,7 +117,7 @@ impl BlockStore {
         let dirs = open_dirs(config)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let capacity = dirs.iter().map(|dir| dir.quota()).sum();
-        let store = BlockStore {
+        let mut store = BlockStore {
             trace: Trace::open(config, capacity)?,
             dirs,
             blocks: RwLock::default(),
@@ -123,6 +125,7 @@ impl BlockStore {
             watermark_low: config.watermark_low.0,
             watermark_high: config.watermark_high.0,
             ticks: AtomicU64::new(1),
+            started: 0,
             generation: AtomicU64::new(now.as_nanos() as u64),
             unpersisted: AtomicU64::new(0),
             pins: RwLock::default(),
@@ -152,6 +155,7 @@ impl BlockStore {
         for (_, block) in found {
             store.take_in(block);
         }
+        store.started = *store.ticks.get_mut();
         Ok(Arc::new(store))
     }
 
@@ -314,7 +318,7 @@ impl BlockStore {
     ) -> Result<Arc<Block>> {
         if let Some(block) = self.peek(id) {
             if mount != 0 && block.mount() == 0 {
-                self.belongs_to(id, mount);
+                self.belongs_to(&block, mount);
             }
             return Ok(block);
         }
@@ -423,13 +427,8 @@ impl BlockStore {
 
     /// Removes this very block, not one that came in its place. Waits for the disk.
     pub fn discard(&self, block: &Arc<Block>) {
-        self.evict_one(block);
-    }
-
-    /// The same; says whether it was there.
-    fn evict_one(&self, block: &Arc<Block>) -> bool {
         self.take_out(block);
-        self.dispose(block)
+        self.dispose(block);
     }
 
     /// Notes that a block exists elsewhere too, so that it may be evicted. Waits for the disk.

@@ -28,6 +28,21 @@ impl BlockStore {
         is_empty
     }
 
+    /// Drops a block that was taken out of its order to go, unless it has come in again meanwhile since
+    /// somebody wants it here. Says whether it did. Waits for the disk.
+    pub(super) fn drop_unless_wanted(&self, block: &Arc<Block>) -> bool {
+        let mut blocks = self.blocks.write();
+        if block.dir().order.lock().has(key(block.id())) {
+            return false;
+        }
+        if blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block)) {
+            blocks.remove(&block.id());
+            unlist(block);
+        }
+        drop(blocks);
+        self.dispose(block)
+    }
+
     pub(super) fn dispose(&self, block: &Block) -> bool {
         let removed = block.remove();
         if removed && block.is_unpersisted() {
@@ -41,20 +56,33 @@ impl BlockStore {
         self.put_in_order(block, Orders::insert);
     }
 
-    /// Puts a block into the order of its mount as one that has proved itself, if it may go at all:
-    /// whoever is loaded by name, or comes from another worker, is no passer-by and does not go before
-    /// what nobody has asked for in long.
-    pub fn keep(&self, block: &Arc<Block>) {
-        self.put_in_order(block, Orders::keep);
+    /// Puts a block where those of its owner go, whom it was not known to have. It does not become
+    /// newer by that: one that nobody has asked for since the start stays behind what has come since.
+    pub(super) fn list_as_owned(&self, block: &Arc<Block>, before_others: bool) {
+        self.put_in_order(block, |orders, key, bytes, owner| {
+            orders.belongs(key, bytes, owner, before_others);
+        });
     }
 
-    fn put_in_order(&self, block: &Arc<Block>, put: fn(&mut Orders, u64, u64, Owner)) {
+    /// Puts a block into the order of its mount as one that has proved itself, if it may go at all:
+    /// whoever is loaded by name, or comes from another worker, is no passer-by and does not go before
+    /// what nobody has asked for in long. Says whether it is there.
+    pub fn keep(&self, block: &Arc<Block>) -> bool {
+        self.put_in_order(block, Orders::keep)
+    }
+
+    fn put_in_order(
+        &self,
+        block: &Arc<Block>,
+        put: impl FnOnce(&mut Orders, u64, u64, Owner),
+    ) -> bool {
         let blocks = self.blocks.read();
         let current = blocks.get(&block.id()).is_some_and(|current| Arc::ptr_eq(current, block));
         if current && !block.is_unpersisted() {
             let (dir, owner) = block.dir_and_owner();
             put(&mut dir.order.lock(), key(block.id()), block.bytes_held(), owner);
         }
+        current
     }
 
     /// Puts a block back that was to go and could not.

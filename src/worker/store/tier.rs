@@ -149,7 +149,7 @@ impl BlockStore {
             self.moves.moved_down.inc();
         } else if self.moves.is_stopping() {
             self.postpone(block.id());
-        } else if self.evict_one(block) {
+        } else if self.drop_unless_wanted(block) {
             self.evicted.inc();
         }
     }

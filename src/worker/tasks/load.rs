@@ -55,8 +55,8 @@ impl Tasks {
         let there = reads.store.peek(id).filter(|found| is_there(found, &block.version));
         if let Some(found) = there
             && (!verify || self.is_sound(&found).await?)
+            && reads.store.keep(&found)
         {
-            reads.store.keep(&found);
             landed(length);
             return Ok(true);
         }
@@ -70,14 +70,12 @@ impl Tasks {
             ..Default::default()
         };
         let wanted = reads.mounts.locate(id, &options).await?;
-        let fetched = reads.filler.fill(&wanted, pace, landed).await?;
-        if let Some(loaded) = reads.store.peek(id) {
-            reads.store.keep(&loaded);
-        }
+        let filled = reads.filler.fill(&wanted, pace, landed).await?;
+        reads.store.keep(filled.block.block());
         if verify {
             self.verify_filled(&wanted, block.file_length.max(0) as u64, pace).await?;
         }
-        Ok(!fetched)
+        Ok(!filled.fetched)
     }
 
     /// Reads a block that has just been filled, fills it once more when its bytes are not what they
@@ -90,10 +88,9 @@ impl Tasks {
             None => false,
         };
         if !sound {
-            reads.filler.fill(wanted, pace, |_| {}).await?;
-            let gone =
-                || Error::new(ErrorKind::Aborted, "it was evicted before it could be verified");
-            let block = stored().ok_or_else(gone)?;
+            let again = reads.filler.fill(wanted, pace, |_| {}).await?;
+            reads.store.keep(again.block.block());
+            let block = again.block.block().clone();
             let _turn = reads.memory.pass().await?;
             run_blocking(move || read_through(&block)).await??;
         }

@@ -5,6 +5,7 @@ use super::super::tests::{config, data, fill, write};
 use super::*;
 use crate::core::metrics::Metrics;
 use crate::core::model::{FileId, Media};
+use std::time::{Duration, UNIX_EPOCH};
 
 const GOLD: MountId = 2;
 const SAND: MountId = 3;
@@ -86,7 +87,7 @@ fn a_quota_of_nothing_keeps_nothing_and_drops_what_is_there() {
     let store = store(temp.path(), &[("SSD", "a", 100_000)]);
     (1..=3).for_each(|id| drop(cache(&store, SAND, id, 2000).unwrap()));
     let only_copy = write(&store, 50, &data(1500, 1));
-    store.belongs_to(only_copy.id(), SAND);
+    store.belongs_to(&only_copy, SAND);
     assert_eq!(used(&store, SAND), 7500);
     store.allow(&[allow(SAND, Some(0), Priority::Normal)]);
     store.tend();
@@ -170,9 +171,58 @@ fn what_came_without_a_name_is_asked_for_and_then_counted() {
     assert_eq!(store.usage_by_mount(), [(0, 4000)]);
     assert!(store.unknown(10).is_empty());
     store.still_unknown(unknown);
-    store.unknown(10).into_iter().for_each(|id| store.belongs_to(id, SAND));
+    store.learn_owners(store.unknown(10).into_iter().map(|id| (id, SAND)));
     assert_eq!(store.usage_by_mount(), [(SAND, 4000)]);
     store.allow(&[allow(SAND, Some(2000), Priority::Normal)]);
     store.tend();
     assert_eq!(has(&store, 1..=2), [2]);
+}
+
+#[test]
+fn what_came_since_the_start_stays_before_what_was_there_whoevers_that_turns_out_to_be() {
+    let full = [
+        allow(SAND, None, Priority::Normal),
+        allow(SAND, None, Priority::High),
+        allow(SAND, Some(20_000), Priority::Normal),
+    ];
+    for allowance in full {
+        let temp = tempfile::tempdir().unwrap();
+        let dirs = [("SSD", "a", 20_000)];
+        {
+            let store = store(temp.path(), &dirs);
+            for id in 1..=9 {
+                let path = cache(&store, SAND, id, 2000).unwrap().path();
+                let file = std::fs::File::options().write(true).open(path).unwrap();
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(id as u64)).unwrap();
+            }
+        }
+        let store = store(temp.path(), &dirs);
+        store.allow(&[allowance]);
+        assert!(store.keep(&cache(&store, SAND, 11, 2000).unwrap()));
+        store.learn_owners(store.unknown(10).into_iter().map(|id| (id, SAND)));
+        assert_eq!(store.usage_by_mount(), [(SAND, 20_000)]);
+        for id in 12..=19 {
+            assert!(store.keep(&cache(&store, SAND, id, 2000).unwrap()));
+            assert_eq!(has(&store, 1..=9), (id - 10..=9).collect::<Vec<_>>());
+        }
+        assert_eq!(has(&store, 11..=19).len(), 9);
+    }
+}
+
+#[test]
+fn what_somebody_wants_while_it_is_about_to_go_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let store = store(temp.path(), &[("SSD", "a", 100_000)]);
+    (1..=2).for_each(|id| drop(cache(&store, SAND, id, 2000).unwrap()));
+    let victim = || match store.next_victim(&store.dirs[0], None, From::UpTo(Priority::High)) {
+        Next::Victim(block) => block,
+        _ => panic!("one may go"),
+    };
+    let (wanted, other) = (victim(), victim());
+    assert!(store.keep(&wanted));
+    assert_eq!((store.drop_victim(&wanted), store.drop_victim(&other)), (0, 2000));
+    assert!(!store.keep(&other), "it has gone");
+    assert!(wanted.open().is_ok());
+    assert_eq!(store.drop_victim(&victim()), 2000);
+    assert_eq!((store.count(), store.usage().used), (0, 0));
 }

@@ -6,6 +6,9 @@
 //! within its lease ends and so do its locks: the host is dead, or cut off and to find that out itself.
 //!
 //! What is locked is a name, a path as a rule: it stays what it is when the file gets a new version.
+//!
+//! A session publishes a file whole, so between sessions an exclusive lock is on all of the file, whatever
+//! its range: else what one wrote in its range would go with the version of another, who did not see it.
 
 use super::file_system::FileSystem;
 use super::journal::entry::LOCK_SESSIONS;
@@ -27,6 +30,8 @@ pub type Owner = (Session, u64);
 const MOST_SESSIONS: usize = 10_000;
 /// Ranges that one session may hold.
 const MOST_RANGES: usize = 100_000;
+/// Bytes of the names of what one session has locked.
+const MOST_NAMES: usize = 16 << 20;
 /// Calls that may wait at a time. Others are told at once what is in their way, and ask again.
 const MOST_WAITING: usize = 10_000;
 /// The longest that a call waits.
@@ -63,13 +68,15 @@ struct Known {
     told: bool,
     /// Files that it may have locked.
     files: HashSet<String>,
+    /// Bytes of their names.
+    names: usize,
     /// Ranges of them that it has.
     ranges: usize,
 }
 
 impl Known {
     fn new(expires: Instant, told: bool) -> Self {
-        Known { expires, told, files: HashSet::new(), ranges: 0 }
+        Known { expires, told, files: HashSet::new(), names: 0, ranges: 0 }
     }
 }
 
@@ -143,7 +150,7 @@ impl FileLocks {
         }
         known.told = true;
         for (file, lock) in locks.into_iter().take(MOST_RANGES) {
-            if table.locks.get(&file).is_some_and(|held| held.conflict(&lock).is_some()) {
+            if table.locks.get(&file).is_some_and(|held| conflict(held, &lock).is_some()) {
                 tracing::error!(%file, "a lock that two sessions say is theirs");
                 continue;
             }
@@ -185,7 +192,7 @@ impl FileLocks {
             return Ok(None);
         }
         table.check_settled()?;
-        if let Some(conflict) = table.locks.get(file).and_then(|held| held.conflict(&lock)) {
+        if let Some(conflict) = table.locks.get(file).and_then(|held| conflict(held, &lock)) {
             return Ok(Some(conflict.clone()));
         }
         table.check_room(&lock.owner.0)?;
@@ -215,7 +222,7 @@ impl FileLocks {
                 let table = self.inner.table.lock();
                 table.check(&lock.owner.0)?;
                 table.check_settled()?;
-                table.locks.get(file).and_then(|held| held.conflict(lock)).cloned()
+                table.locks.get(file).and_then(|held| conflict(held, lock)).cloned()
             };
             if conflict.is_none() || tokio::time::timeout_at(deadline, freed).await.is_err() {
                 return Ok(conflict);
@@ -278,10 +285,13 @@ impl Table {
     }
 
     fn check_room(&self, session: &Session) -> Result<()> {
-        if self.sessions.get(session).is_none_or(|known| known.ranges < MOST_RANGES) {
+        let has_room = |known: &Known| known.ranges < MOST_RANGES && known.names < MOST_NAMES;
+        if self.sessions.get(session).is_none_or(has_room) {
             return Ok(());
         }
-        Err(resource_exhausted(format!("a session holds at most {MOST_RANGES} locks")))
+        Err(resource_exhausted(format!(
+            "a session holds at most {MOST_RANGES} locks, on names of {MOST_NAMES} bytes together"
+        )))
     }
 
     fn take(&mut self, file: &str, lock: RecordLock<Owner>) {
@@ -292,7 +302,9 @@ impl Table {
         if let Some(known) = self.sessions.get_mut(&session) {
             // Only those of its own become more or fewer.
             known.ranges = (known.ranges + held.len()).saturating_sub(before);
-            known.files.insert(file.into());
+            if known.files.insert(file.into()) {
+                known.names += file.len();
+            }
         }
     }
 
@@ -315,10 +327,23 @@ impl Table {
         if held.is_some_and(RecordLocks::is_empty) {
             self.locks.remove(file);
         }
-        if !still && let Some(known) = self.sessions.get_mut(session) {
-            known.files.remove(file);
+        if !still
+            && let Some(known) = self.sessions.get_mut(session)
+            && known.files.remove(file)
+        {
+            known.names -= file.len();
         }
     }
+}
+
+/// What is in the way of `wanted` on one file.
+fn conflict<'h>(
+    held: &'h RecordLocks<Owner>,
+    wanted: &RecordLock<Owner>,
+) -> Option<&'h RecordLock<Owner>> {
+    let elsewhere = |lock: &&RecordLock<Owner>| lock.owner.0 != wanted.owner.0;
+    let excludes = |lock: &&RecordLock<Owner>| lock.exclusive || wanted.exclusive;
+    held.iter().filter(elsewhere).find(excludes).or_else(|| held.conflict(wanted))
 }
 
 /// A place among those who wait.

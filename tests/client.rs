@@ -5,11 +5,13 @@ use crate::cluster::Cluster;
 use bytes::Bytes;
 use goosefs::client::{
     CreateDirOptions, CreateOptions, DeleteOptions, FileSystem, ListOptions, OpenOptions, Reader,
-    SetAttributes,
+    SetAttributes, Writer,
 };
 use goosefs::core::config::Config;
 use goosefs::core::error::ErrorKind;
-use goosefs::core::model::{FsPath, PersistenceState, Status, WriteType};
+use goosefs::core::model::{FileId, FsPath, PersistenceState, Status, WriteType};
+use goosefs::core::proto::v1::CloseObjectRequest;
+use goosefs::core::proto::v1::file_system_client::FileSystemClient;
 use std::time::{Duration, Instant};
 
 /// Small blocks, so that a few megabytes are many blocks.
@@ -323,6 +325,85 @@ fn of_writers_at_the_same_time_one_has_the_tree_and_the_store() {
             let below = std::fs::read(cluster.root_ufs().join("f")).unwrap();
             assert!(read_all(&reader).await == below, "round {round}");
         }
+    });
+}
+
+/// A next version of `at`, of one byte again and again, to be published in the place of `replaces`.
+async fn next(
+    fs: &FileSystem,
+    at: &FsPath,
+    (byte, replaces): (u8, Option<Option<FileId>>),
+) -> Writer {
+    let write_type = Some(WriteType::CacheThrough);
+    let options = CreateOptions { write_type, next: true, replaces, ..Default::default() };
+    let mut writer = fs.create(at, &options).await.unwrap();
+    writer.write(Bytes::from(vec![byte; 300_000])).await.unwrap();
+    writer
+}
+
+#[test]
+fn what_others_made_meanwhile_is_not_overwritten_underneath_either() {
+    let cluster = cluster(1);
+    with_client(&cluster.config(), async |fs| {
+        let at = path("/f");
+        next(&fs, &at, (1, None)).await.finish().await.unwrap();
+        let first = fs.status(&at).await.unwrap().id;
+        let late = next(&fs, &at, (2, Some(Some(first)))).await;
+        next(&fs, &at, (3, None)).await.finish().await.unwrap();
+        let error = late.finish().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Changed, "{error}");
+        let below = std::fs::read(cluster.root_ufs().join("f")).unwrap();
+        assert!(below == vec![3; 300_000]);
+        let status = fs.status(&at).await.unwrap();
+        let reader = fs.open_status(status, &OpenOptions::default()).unwrap();
+        assert!(read_all(&reader).await == below);
+        // It holds nothing up.
+        next(&fs, &at, (4, None)).await.finish().await.unwrap();
+    });
+}
+
+#[test]
+fn a_file_is_renamed_as_its_next_version_once_that_goes_to_the_store() {
+    let cluster = Cluster::setup().set("security.authentication.type", "NOSASL").start();
+    with_client(&cluster.config(), async |fs| {
+        let (at, to) = (path("/f"), path("/g"));
+        next(&fs, &at, (1, None)).await.finish().await.unwrap();
+        let writer = next(&fs, &at, (2, None)).await;
+        let closing = CloseObjectRequest {
+            path: "/f".into(),
+            file_id: writer.status().unwrap().id.0,
+            ..Default::default()
+        };
+        let master = format!("http://127.0.0.1:{}", cluster.master.port);
+        let mut master = FileSystemClient::connect(master).await.unwrap();
+        master.close_object(closing).await.unwrap();
+        let renamed = tokio::spawn({
+            let (fs, at, to) = (fs.clone(), at.clone(), to.clone());
+            async move { fs.rename(&at, &to).await }
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(!renamed.is_finished());
+        writer.finish().await.unwrap();
+        renamed.await.unwrap().unwrap();
+        let reader = fs.open(&to, &OpenOptions::default()).await.unwrap();
+        assert!(read_all(&reader).await == vec![2; 300_000]);
+        assert!(std::fs::read(cluster.root_ufs().join("g")).unwrap() == vec![2; 300_000]);
+        assert!(!fs.exists(&at).await.unwrap());
+    });
+}
+
+#[test]
+fn a_next_version_is_given_up_whatever_is_at_its_path_by_then() {
+    let cluster = cluster(1);
+    with_client(&cluster.config(), async |fs| {
+        let at = path("/f");
+        let mut writer = next(&fs, &at, (1, None)).await;
+        writer.seal().await.unwrap();
+        let blocks = || cluster.workers[0].counter("goosefs_worker_blocks");
+        crate::cluster::eventually("its block is there", || (blocks() == 1).then_some(()));
+        fs.create_dir(&at, &CreateDirOptions::default()).await.unwrap();
+        writer.cancel().await;
+        crate::cluster::eventually("its block has gone", || (blocks() == 0).then_some(()));
     });
 }
 

@@ -28,6 +28,8 @@ use crate::core::proto::grpc::file::{
     DeletePOptions, DeletePRequest, RemoveBlocksPRequest, ScheduleAsyncPersistencePOptions,
 };
 use crate::core::proto::shared::FileLocation;
+use crate::core::proto::v1;
+use crate::core::proto::v1::file_system_client::FileSystemClient;
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -39,6 +41,17 @@ const COMMITTING: usize = 2;
 /// What a next version may replace: the file with that id or, inside, nothing; none for whatever there
 /// is.
 pub type Expected = Option<Option<FileId>>;
+
+/// How it stands with the object that a next version is to be in the under store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    /// Nothing of it is to be seen.
+    Open,
+    /// The master holds it for us, and it may be there.
+    Asked,
+    /// The store has refused it.
+    Refused,
+}
 
 /// A file being written. Dropping it before [`Writer::close`] discards the file.
 pub struct Writer {
@@ -72,6 +85,8 @@ struct Open {
     next: bool,
     /// Whether the file stays, incomplete, when it cannot be completed.
     kept: bool,
+    /// How it stands with the object of a next version.
+    closing: Closing,
     modified_ms: Option<i64>,
     expected: Expected,
 }
@@ -201,6 +216,17 @@ impl Writer {
         self.finish().await?;
         let known = StatusOptions { load: Some(MetadataLoad::Never), ..Default::default() };
         fs.status_with(&path, &known).await
+    }
+
+    /// All that was written is where it goes, as far as nobody sees it: what is left is to finish it.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub async fn seal(&mut self) -> Result<()> {
+        let open = self.open()?;
+        let result = open.seal().await;
+        open.failed |= result.is_err();
+        result.map_err(|e| named(e, &open.status.path))
     }
 
     /// It counts as modified at `modified_ms`, whenever it is closed.
@@ -339,6 +365,7 @@ impl Open {
             failed: false,
             next: options.next,
             kept: false,
+            closing: Closing::Open,
             modified_ms: None,
             expected: options.replaces,
         }
@@ -595,22 +622,57 @@ impl Open {
         if self.through && self.ufs.is_none() {
             self.ufs = Some(self.open_ufs().await?);
         }
-        if let Some(ufs) = &mut self.ufs {
-            ufs.end().await;
+        self.end_ufs().await?;
+        if self.end_blocks().await? {
+            self.end_ufs().await?;
         }
+        if let Some(ufs) = &mut self.ufs
+            && let Err(error) = ufs.committed().await
+        {
+            if self.closing == Closing::Asked && is_answer(&error) {
+                self.closing = Closing::Refused;
+            }
+            return Err(error);
+        }
+        self.complete().await
+    }
+
+    async fn seal(&mut self) -> Result<()> {
+        self.send_pending(true).await?;
+        self.end_blocks().await?;
+        match &mut self.ufs {
+            Some(ufs) => ufs.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Says whether some of it goes to the under store instead.
+    async fn end_blocks(&mut self) -> Result<bool> {
+        let mut moved = false;
         self.end_block().await?;
         while !self.committing.is_empty() {
             if let Err(error) = self.settle().await {
                 self.without_cache(error, None).await?;
-                if let Some(ufs) = &mut self.ufs {
-                    ufs.end().await;
-                }
+                moved = true;
             }
         }
-        if let Some(ufs) = &mut self.ufs {
-            ufs.committed().await?;
+        Ok(moved)
+    }
+
+    /// The object is whole, and appears. That of a next version replaces what is there, so the master is
+    /// asked before.
+    async fn end_ufs(&mut self) -> Result<()> {
+        let Some(ufs) = &mut self.ufs else { return Ok(()) };
+        if self.next && self.closing == Closing::Open {
+            // Whoever is to write it has all of it, so that little is left to fail once it is held.
+            ufs.flush().await?;
+            self.fs.close_object(&self.status, self.expected).await?;
+            self.closing = Closing::Asked;
         }
-        self.complete().await
+        if let Some(ufs) = &mut self.ufs {
+            ufs.end().await;
+        }
+        Ok(())
     }
 
     async fn complete(&self) -> Result<()> {
@@ -724,6 +786,11 @@ impl Open {
         }
         let path = &self.status.path;
         let dropped = self.fs.drop_next(path, self.status.id).await;
+        if self.closing == Closing::Refused
+            && let Err(error) = self.fs.give_up_object(&self.status).await
+        {
+            tracing::debug!(%error, %path, "others wait for an object that does not come");
+        }
         if let Err(error) = &dropped {
             tracing::debug!(%error, %path, "removing a next version; the master will, later");
         }
@@ -742,6 +809,36 @@ impl Open {
 }
 
 impl FileSystem {
+    /// Asks whether the bytes of a next version may become the object at its path. A master that is too old
+    /// to know has nothing against it.
+    async fn close_object(&self, next: &Status, expected: Expected) -> Result<()> {
+        let replaces_id = expected.map(|id| id.map_or(0, |id| id.0));
+        match self.ask_for_object(next, replaces_id, false).await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => Ok(()),
+            answered => answered,
+        }
+    }
+
+    /// That object does not come about.
+    async fn give_up_object(&self, next: &Status) -> Result<()> {
+        self.ask_for_object(next, None, true).await
+    }
+
+    async fn ask_for_object(
+        &self,
+        next: &Status,
+        replaces_id: Option<i64>,
+        give_up: bool,
+    ) -> Result<()> {
+        let (path, file_id) = (next.path.as_str().to_string(), next.id.0);
+        let request = v1::CloseObjectRequest { path, file_id, replaces_id, give_up };
+        let asked = self.primary.call(|channel| {
+            let request = request.clone();
+            async move { FileSystemClient::new(channel).close_object(request).await }
+        });
+        asked.await.map(drop)
+    }
+
     /// Gives up a next version; one that has taken its place stays.
     async fn drop_next(&self, path: &FsPath, id: FileId) -> Result<()> {
         let options = DeletePOptions {
@@ -769,6 +866,18 @@ impl FileSystem {
         .await
         .map(drop)
     }
+}
+
+/// Whether somebody who has looked says so, and not only that no answer came.
+fn is_answer(error: &Error) -> bool {
+    let doubtful = [
+        ErrorKind::Unavailable,
+        ErrorKind::DeadlineExceeded,
+        ErrorKind::Cancelled,
+        ErrorKind::Aborted,
+        ErrorKind::Internal,
+    ];
+    !doubtful.contains(&error.kind())
 }
 
 /// How the master has decided that a new file is written; it notes all but the plainest.

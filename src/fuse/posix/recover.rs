@@ -321,8 +321,12 @@ pub(super) async fn pour(
 ) -> Result<Option<Poured>> {
     let modified_ms = staged.modified_ms();
     let id = writer.status().map(|status| status.id).unwrap_or_default();
+    let poured = async {
+        staged.pour(&mut writer).await?;
+        writer.seal().await
+    };
     tokio::select! {
-        poured = staged.pour(&mut writer) => poured?,
+        poured = poured => poured?,
         () = stop => {
             writer.withdraw().await;
             return Ok(None);

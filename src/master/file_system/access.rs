@@ -15,7 +15,7 @@ impl FileSystem {
             || self.groups.of(&caller.user).iter().any(|g| g == group)
     }
 
-    fn is_checked(&self, caller: &Caller) -> bool {
+    pub(super) fn is_checked(&self, caller: &Caller) -> bool {
         self.config.security.permission_checks && !self.is_superuser(caller)
     }
 

@@ -1,5 +1,6 @@
 //! New files, directories and links, and files that have been written to the end.
 
+use super::next::given_up;
 use super::{Behalf, Caller, FileSystem, check_writable, missing, unexpected, write_type_of};
 use crate::core::error::{Context, Error, ErrorKind, Result, already_exists, invalid_argument};
 use crate::core::model::{BlockStatus, FileId, FsPath, PersistenceState, Status, WriteType};
@@ -133,7 +134,7 @@ impl FileSystem {
             let resolved = self.resolve(path)?;
             check_writable(&resolved.mount, path)?;
             if new.next {
-                self.permit_next(caller, path).await?;
+                self.permit_next(caller, path, Freshness::Known).await?;
                 self.check_expected(path, new.expected)?;
             } else {
                 self.permit_parent(caller, path)?;
@@ -407,14 +408,23 @@ impl FileSystem {
     async fn complete_now(&self, caller: &Caller, path: &FsPath, done: Completion) -> Result<()> {
         // From the look at the store until the tree names what is there, nobody of ours writes it. Before
         // the path is held: who is to say that a file is persisted takes it too.
-        let _object = match self.goes_through(&self.being_written(path, &done)?.0, &done) {
-            true => Some(self.objects.hold(self.resolve(path)?.ufs_path, path).await?),
+        let (file, next) = self.being_written(path, &done)?;
+        let object = self.resolve(path)?.ufs_path;
+        let _object = match self.goes_through(&file, &done) {
+            true => Some(self.objects.hold(object, path, file.id).await?),
+            false if next => {
+                self.objects.closed(&object, path).await?;
+                None
+            }
             false => None,
         };
         let _shared = self.locks.shared(path).await?;
         let (file, next) = self.being_written(path, &done)?;
         match next {
-            true => self.permit_next(caller, path).await?,
+            true => {
+                check_writable(&self.resolve(path)?.mount, path)?;
+                self.permit_next(caller, path, Freshness::Here).await?;
+            }
             false => self.permit_completion(caller, &file)?,
         }
         let write_type = file.xattrs.get(WRITE_TYPE).and_then(|value| write_type_of(value));
@@ -459,6 +469,7 @@ impl FileSystem {
     /// The file that is being completed, and whether it is a next version.
     fn being_written(&self, path: &FsPath, done: &Completion) -> Result<(Status, bool)> {
         match done.id.map_or(Ok(None), |id| self.next_version(id))? {
+            Some(file) if file.path != *path => Err(given_up(path)),
             Some(file) => Ok((file, true)),
             None => self.here(path).map(|file| (file, false)),
         }

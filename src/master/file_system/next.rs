@@ -5,17 +5,27 @@
 //! and whoever reads of that what is in no cache is told that it has changed.
 
 use super::objects::{LOOK, PATIENCE};
-use super::{Caller, FileSystem};
-use crate::core::error::{Error, ErrorKind, Result, already_exists, unavailable};
+use super::{Caller, FileSystem, check_writable};
+use crate::core::error::{Error, ErrorKind, Result, already_exists, not_found, unavailable};
 use crate::core::model::{FileId, FsPath, PersistenceState, Status, node};
 use crate::core::security::Access;
 use crate::master::journal::entry::Change;
 use crate::master::sync::Freshness;
 
+/// A next version that is not there any more.
+pub(super) fn given_up(path: &FsPath) -> Error {
+    not_found(format!("{path}: what was being written was given up; write it again"))
+}
+
 impl FileSystem {
     /// The caller may write what is at `path`, or make it where nothing is.
-    pub(super) async fn permit_next(&self, caller: &Caller, path: &FsPath) -> Result<()> {
-        match self.find(path, Freshness::Known).await? {
+    pub(super) async fn permit_next(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        freshness: Freshness,
+    ) -> Result<()> {
+        match self.find(path, freshness).await? {
             Some(status) if status.folder => {
                 let text = format!("{path}: Is a directory");
                 Err(Error::new(ErrorKind::IsDirectory, text))
@@ -77,7 +87,57 @@ impl FileSystem {
     /// `PermissionDenied` where it may not be written.
     pub async fn drop_next(&self, caller: &Caller, id: FileId) -> Result<()> {
         let Some(found) = self.next_version(id)? else { return Ok(()) };
-        self.permit_next(caller, &found.path).await?;
+        // Whatever has come to be at its path.
+        if self.is_checked(caller) && found.owner != *caller.user.name {
+            self.permit(caller, &found.path, Access::WRITE)?;
+            self.permit_parent(caller, &found.path)?;
+        }
         self.commit_for(caller, Change::DropNext(id)).await.map(drop)
+    }
+
+    /// The bytes of the next version `id` are about to be the object of `path` in the under store: it is
+    /// held from now on, until the version is completed.
+    ///
+    /// # Errors
+    /// `NotFound` for one that was given up; `Changed` where something else than `expected` is there;
+    /// `Unavailable` while others write the object.
+    pub async fn close_object(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        id: FileId,
+        expected: Option<Option<FileId>>,
+    ) -> Result<()> {
+        let object = self.resolve(path)?.ufs_path;
+        self.objects.close_for(&object, path, id).await?;
+        let checked = self.check_closing(caller, path, id, expected).await;
+        if checked.is_err() {
+            self.objects.give_up(&object, id);
+        }
+        checked
+    }
+
+    async fn check_closing(
+        &self,
+        caller: &Caller,
+        path: &FsPath,
+        id: FileId,
+        expected: Option<Option<FileId>>,
+    ) -> Result<()> {
+        let _shared = self.locks.shared(path).await?;
+        check_writable(&self.resolve(path)?.mount, path)?;
+        let next = self.next_version(id)?.filter(|next| next.path == *path);
+        next.ok_or_else(|| given_up(path))?;
+        self.permit_next(caller, path, Freshness::Here).await?;
+        self.check_expected(path, expected)
+    }
+
+    /// Nothing comes of that object, which the client knows for sure.
+    ///
+    /// # Errors
+    /// `NotFound` for a path that no mount has.
+    pub fn give_up_object(&self, path: &FsPath, id: FileId) -> Result<()> {
+        self.objects.give_up(&self.resolve(path)?.ufs_path, id);
+        Ok(())
     }
 }

@@ -1,21 +1,45 @@
-//! Objects of under stores that a worker is writing because the master told it to: nobody else writes
-//! them meanwhile, so that what comes last in the tree comes last there.
+//! Objects of under stores that somebody is writing: a worker that the master told to, or a client that
+//! is about to complete a next version. Nobody else writes them meanwhile, so that what comes last in the
+//! tree comes last there.
 
 use crate::core::error::{Error, Result, unavailable};
-use crate::core::model::FsPath;
+use crate::core::model::{FileId, FsPath};
 use parking_lot::Mutex;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a writer waits for a worker that is to give an object up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How often it looks.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
+/// How long a client that does not come to complete its file keeps the object: what it sent may come to
+/// be there for as long, whatever became of the client.
+const CLOSING: Duration = Duration::from_secs(300);
 
 /// The objects that are being written, or looked at to be named in the tree. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Objects(Arc<Mutex<HashSet<String>>>);
+pub struct Objects(Arc<Mutex<HashMap<String, By>>>);
+
+/// Who holds an object.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    /// A worker that persists, or a call of ours.
+    Us,
+    /// The client that writes that next version, until then.
+    Writer(FileId, Instant),
+}
+
+impl By {
+    fn is_over(&self) -> bool {
+        matches!(self, By::Writer(_, until) if *until <= Instant::now())
+    }
+
+    fn writes(&self, id: FileId) -> bool {
+        matches!(self, By::Writer(by, _) if *by == id)
+    }
+}
 
 /// An object that is held, until this is dropped.
 #[derive(Debug)]
@@ -33,7 +57,16 @@ impl Drop for Held {
 impl Objects {
     /// Holds an object until [`Objects::release`]; false where somebody does.
     pub fn begin(&self, object: &str) -> bool {
-        self.0.lock().insert(object.to_string())
+        self.begin_by(object, By::Us, |_| false)
+    }
+
+    fn begin_by(&self, object: &str, by: By, mine: impl Fn(&By) -> bool) -> bool {
+        let mut held = self.0.lock();
+        let free = held.get(object).is_none_or(|before| before.is_over() || mine(before));
+        if free {
+            held.insert(object.to_string(), by);
+        }
+        free
     }
 
     /// Whoever held it is through, or gone.
@@ -43,9 +76,16 @@ impl Objects {
 
     /// Whether somebody writes it, or one below it.
     pub fn is_held(&self, object: &str) -> bool {
-        let below = |held: &String| held.strip_prefix(object).is_some_and(|b| b.starts_with('/'));
+        let is_below = |at: &str| at.strip_prefix(object).is_some_and(|b| b.starts_with('/'));
         let held = self.0.lock();
-        held.contains(object) || held.iter().any(below)
+        held.get(object).is_some_and(|by| !by.is_over())
+            || held.iter().any(|(at, by)| is_below(at) && !by.is_over())
+    }
+
+    /// Whether a client does, so that it is about to be completed.
+    pub fn is_closing(&self, object: &str) -> bool {
+        let held = self.0.lock();
+        held.get(object).is_some_and(|by| matches!(by, By::Writer(..)) && !by.is_over())
     }
 
     /// Waits until nobody writes `object`, which is to be at `path`, or one below it.
@@ -53,28 +93,57 @@ impl Objects {
     /// # Errors
     /// `Unavailable` when that takes too long.
     pub async fn free(&self, object: &str, path: &FsPath) -> Result<()> {
-        let free = async {
-            while self.is_held(object) {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, free).await.map_err(|_| late(path))
+        once(path, || !self.is_held(object)).await
     }
 
-    /// Holds `object`, which is to be at `path`, as soon as nobody does: no worker is asked to write it
-    /// meanwhile.
+    /// Waits until no client is about to complete `object`, which is to be at `path`.
+    ///
+    /// # Errors
+    /// As [`Objects::free`].
+    pub async fn closed(&self, object: &str, path: &FsPath) -> Result<()> {
+        once(path, || !self.is_closing(object)).await
+    }
+
+    /// Holds `object`, which is to be at `path`, for the client that writes the version `id`, until that
+    /// is completed ([`Objects::hold`]), or given up.
+    ///
+    /// # Errors
+    /// As [`Objects::free`].
+    pub async fn close_for(&self, object: &str, path: &FsPath, id: FileId) -> Result<()> {
+        let begin = || {
+            let by = By::Writer(id, Instant::now() + CLOSING);
+            self.begin_by(object, by, |before| before.writes(id))
+        };
+        once(path, begin).await
+    }
+
+    /// That version is not to be completed.
+    pub fn give_up(&self, object: &str, id: FileId) {
+        let mut held = self.0.lock();
+        if held.get(object).is_some_and(|by| by.writes(id)) {
+            held.remove(object);
+        }
+    }
+
+    /// Holds `object`, which is to be at `path`, as soon as nobody but the client that writes the version
+    /// `id` does: no worker is asked to write it meanwhile.
     ///
     /// # Errors
     /// `Unavailable` when that takes too long.
-    pub async fn hold(&self, object: String, path: &FsPath) -> Result<Held> {
-        let begun = async {
-            while !self.begin(&object) {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, begun).await.map_err(|_| late(path))?;
+    pub async fn hold(&self, object: String, path: &FsPath, id: FileId) -> Result<Held> {
+        once(path, || self.begin_by(&object, By::Us, |before| before.writes(id))).await?;
         Ok(Held { objects: self.clone(), object })
     }
+}
+
+/// Waits until it is so.
+async fn once(path: &FsPath, is_so: impl Fn() -> bool) -> Result<()> {
+    let waited = async {
+        while !is_so() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited).await.map_err(|_| late(path))
 }
 
 fn late(path: &FsPath) -> Error {
@@ -85,6 +154,28 @@ fn late(path: &FsPath) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_holds_what_it_closes_until_it_completes_it_or_is_gone_for_long() {
+        let objects = Objects::default();
+        let path = FsPath::parse("/a").unwrap();
+        let (mine, other) = (FileId(1), FileId(2));
+        objects.close_for("o", &path, mine).await.unwrap();
+        // Asked again, since the answer was lost.
+        objects.close_for("o", &path, mine).await.unwrap();
+        assert!(objects.is_held("o") && objects.is_closing("o") && !objects.begin("o"));
+        objects.close_for("o", &path, other).await.unwrap_err();
+        objects.give_up("o", other);
+        let held = objects.hold("o".into(), &path, mine).await.unwrap();
+        assert!(objects.is_held("o") && !objects.is_closing("o"));
+        // Too late: it is being completed.
+        objects.give_up("o", mine);
+        assert!(objects.is_held("o"));
+        drop(held);
+        objects.close_for("o", &path, other).await.unwrap();
+        tokio::time::sleep(CLOSING).await;
+        assert!(!objects.is_held("o") && objects.begin("o"));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn who_comes_after_waits_until_it_is_released_and_not_for_ever() {

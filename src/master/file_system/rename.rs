@@ -2,6 +2,7 @@
 
 use super::delete::is_below;
 use super::intents::Intent;
+use super::objects::PATIENCE;
 use super::{Caller, FileSystem, check_writable, deposed, missing};
 use crate::core::error::{Error, ErrorKind, Result, already_exists, invalid_argument, unavailable};
 use crate::core::model::{FsPath, PersistenceState, Status};
@@ -40,23 +41,30 @@ impl FileSystem {
         over: bool,
     ) -> Result<()> {
         self.check_rename(from, to)?;
-        let source = self.find(from, Freshness::Known).await?.ok_or_else(|| missing(from))?;
-        self.permit_parent(caller, from)?;
-        self.permit_parent(caller, to)?;
-        if over {
-            self.prepare_replaced(&source, to).await?;
-        }
-        // Alone also where only the tree changes: nobody is to create the destination in the under
-        // store between our look and the entry.
-        let object = self.resolve(to)?.ufs_path;
-        let alone = loop {
-            let alone = self.locks.exclusive(&[from.clone(), to.clone()]).await?;
-            if !self.objects.is_held(&object) {
-                break alone;
+        let (object, moved) = (self.resolve(to)?.ufs_path, self.resolve(from)?.ufs_path);
+        let began = tokio::time::Instant::now();
+        let (source, alone) = loop {
+            let source = self.find(from, Freshness::Known).await?.ok_or_else(|| missing(from))?;
+            self.permit_parent(caller, from)?;
+            self.permit_parent(caller, to)?;
+            if over {
+                self.prepare_replaced(&source, to).await?;
             }
-            // What was there before is still on its way to the under store, and would come after this.
+            // Alone also where only the tree changes: nobody is to create the destination in the under
+            // store between our look and the entry.
+            let alone = self.locks.exclusive(&[from.clone(), to.clone()]).await?;
+            if !self.objects.is_held(&object) && !self.objects.is_closing(&moved) {
+                break (source, alone);
+            }
+            // What was there before is still on its way to the under store, and would come after this;
+            // and so may be what will be at `from` then.
             drop(alone);
+            if began.elapsed() > PATIENCE {
+                let text = format!("{from} or {to} is written all the time: try again later");
+                return Err(unavailable(text));
+            }
             self.objects.free(&object, to).await?;
+            self.objects.closed(&moved, from).await?;
         };
         if self.repeated(caller)?.is_some() {
             return Ok(());
@@ -172,6 +180,7 @@ impl FileSystem {
             self.persist_directory(&source.path).await?;
         }
         self.make_parent_below(to).await?;
+        let follows = !source.folder && self.is_as_known(source).await;
         let (from, id, folder) = (source.path.clone(), source.id, source.folder);
         let intent = match over {
             true => Intent::RenameOver { from: from.clone(), to: to.clone(), id, folder },
@@ -194,7 +203,7 @@ impl FileSystem {
         if let Err(error) = renamed.and(forgotten) {
             return Err(self.finish_later(caller, intent, alone, error));
         }
-        if !folder {
+        if follows {
             self.follow_version(source, to).await;
         }
         Ok(())
@@ -207,6 +216,18 @@ impl FileSystem {
             return Ok(());
         }
         self.persist_directory(&parent).await
+    }
+
+    /// Whether the under store has the bytes of a file that the tree says it has. Otherwise it shows, as a
+    /// change that was made underneath.
+    async fn is_as_known(&self, file: &Status) -> bool {
+        let found = async {
+            let mount = self.resolve(&file.path)?.mount;
+            let ufs = self.stores.of(&mount)?;
+            let relative = file.path.relative_to(&mount.path).unwrap_or_default();
+            within(&mount, CALL_DEADLINE, ufs.status(relative)).await
+        };
+        Result::from(found.await).is_ok_and(|found| found.version == file.ufs_version)
     }
 
     /// A store that renames by copying may give the copy another version. The bytes are the same,

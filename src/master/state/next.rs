@@ -158,12 +158,21 @@ fn noted(inode: &Inode, attribute: &str) -> bool {
 /// has that older version below it.
 pub(super) fn note_below(old: &Inode, new: &mut Inode) {
     let begun = old.persistence == PersistenceState::ToBePersisted;
-    let below = old.is_persisted() || begun || noted(old, BELOW);
+    let below = old.is_persisted() || begun || noted(old, BELOW) || is_going_through(old);
     if new.is_directory() || new.is_persisted() || !below {
         return;
     }
     let extra = new.extra.get_or_insert_default();
     extra.xattrs.insert(BELOW.into(), Vec::new());
+}
+
+/// Whether it is being written to the under store, which may have it already.
+fn is_going_through(inode: &Inode) -> bool {
+    let xattrs = inode.extra.as_ref().map(|extra| &extra.xattrs);
+    let name = xattrs.and_then(|xattrs| xattrs.get("innerWriteType"));
+    let name = name.and_then(|name| std::str::from_utf8(name).ok());
+    let through = matches!(name, Some("THROUGH" | "CACHE_THROUGH" | "TRY_CACHE"));
+    through && inode.file().is_some_and(|file| !file.completed)
 }
 
 pub(super) fn drop_next(tx: &mut Transaction, id: FileId) -> Result<Outcome, Stop> {

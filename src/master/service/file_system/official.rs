@@ -234,7 +234,7 @@ impl FileSystemMasterClientService for Files {
         let options = sent.options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let done = completion(sent.inode_id, options);
-        files.complete_file(&caller, &path(sent.path())?, done).await?;
+        aside(files.complete_file(&caller, &path(sent.path())?, done)).await??;
         answer(CompleteFilePResponse {})
     }
 
@@ -267,7 +267,7 @@ impl FileSystemMasterClientService for Files {
             default_write_type: options.default_write_type().chosen(),
         };
         let path = self.admit(request.get_ref().path()).await?;
-        files.create_directory(&caller, &path, new).await?;
+        aside(files.create_directory(&caller, &path, new)).await??;
         answer(CreateDirectoryPResponse {})
     }
 
@@ -279,7 +279,9 @@ impl FileSystemMasterClientService for Files {
         let options = request.get_ref().options.clone().unwrap_or_default();
         let caller = caller(&request, &options.common_options);
         let link = self.admit(request.get_ref().link()).await?;
-        files.create_symlink(&caller, &link, options.target(), options.create_parent()).await?;
+        let linked =
+            files.create_symlink(&caller, &link, options.target(), options.create_parent());
+        aside(linked).await??;
         answer(CreateSymlinkPResponse {})
     }
 
@@ -308,7 +310,7 @@ impl FileSystemMasterClientService for Files {
             files.drop_next(&caller, FileId(id)).await?;
             return answer(DeletePResponse {});
         }
-        files.remove(&caller, &path, removal).await?;
+        aside(files.remove(&caller, &path, removal)).await??;
         answer(DeletePResponse {})
     }
 
@@ -318,7 +320,7 @@ impl FileSystemMasterClientService for Files {
         let caller = caller(&request, &options.common_options);
         let from = self.admit(request.get_ref().path()).await?;
         let to = path(request.get_ref().dst_path())?;
-        files.rename(&caller, &from, &to, options.over()).await?;
+        aside(files.rename(&caller, &from, &to, options.over())).await??;
         if options.persist() {
             files.schedule_persist(&caller, &to, 0).await?;
         }

@@ -1,5 +1,7 @@
 //! What the official service lacks.
 
+use super::super::admission::aside;
+use super::convert::replaced;
 use super::{Files, path};
 use crate::core::error::{ErrorKind, Result, invalid_argument};
 use crate::core::model::{BlockId, FileId, Node, NodeKind};
@@ -151,6 +153,23 @@ impl v1::file_system_server::FileSystem for Files {
         let path = self.admit(&path).await?;
         self.files()?.make_node(&caller, &path, Node { kind, device }, mode).await?;
         Ok(Response::new(v1::MakeNodeResponse {}))
+    }
+
+    async fn close_object(
+        &self,
+        request: Request<v1::CloseObjectRequest>,
+    ) -> Answered<v1::CloseObjectResponse> {
+        let caller = Caller::of(user_of(&request));
+        let v1::CloseObjectRequest { path: at, file_id, replaces_id, give_up } =
+            request.into_inner();
+        let (files, path, id) = (self.files()?, path(&at)?, FileId(file_id));
+        if give_up {
+            files.give_up_object(&path, id)?;
+        } else {
+            let closed = files.close_object(&caller, &path, id, replaced(replaces_id));
+            aside(closed).await??;
+        }
+        Ok(Response::new(v1::CloseObjectResponse {}))
     }
 
     async fn get_rights(

@@ -100,6 +100,13 @@ impl Taken {
         self.read_ms.store(self.admission.now_ms(), Ordering::Relaxed);
     }
 
+    /// A part has gone. It does not tell that its reader is to read on: there may be nothing yet.
+    fn has_gone(&self) {
+        let now = self.admission.now_ms();
+        let unless_at_work = |read| (read > 0).then_some(now);
+        self.read_ms.fetch_update(Ordering::Relaxed, Ordering::Relaxed, unless_at_work).ok();
+    }
+
     fn is_stalled(&self) -> bool {
         let read = self.read_ms.load(Ordering::Relaxed);
         read > 0 && self.admission.now_ms().saturating_sub(read) > STALLED_MS
@@ -120,7 +127,7 @@ impl AsRef<[u8]> for Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        self.taken.was_read();
+        self.taken.has_gone();
     }
 }
 
@@ -154,6 +161,13 @@ impl HttpBody for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        // Nothing is worked on any more; what is left of it is on its way.
+        self.taken.was_read();
     }
 }
 
@@ -332,6 +346,7 @@ fn busy() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::StreamExt;
 
     fn small() -> Admission {
         Admission::new(UNIT * u64::from(LONG))
@@ -364,6 +379,26 @@ mod tests {
         assert!(admission.0.room.clone().try_acquire_owned().is_err(), "{bytes:?}");
         drop(bytes);
         assert!(admission.0.room.clone().try_acquire_many_owned(LONG).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_has_read_all_there_is_and_waits_for_us_is_not_taken_for_one_that_reads_nothing() {
+        let admission = small();
+        let taken = admission.take(admission.room(LONG).await.unwrap(), LONG, None);
+        let first = futures::stream::once(async { Ok::<_, Status>(Bytes::from("first")) });
+        let body = Body::from_stream(first.chain(futures::stream::pending()));
+        let mut answer = Answer { body, taken: taken.clone() };
+        let read = || taken.read_ms.load(Ordering::Relaxed);
+        let frame = std::future::poll_fn(|task| Pin::new(&mut answer).poll_frame(task)).await;
+        let first = frame.unwrap().unwrap().into_data().unwrap();
+        assert_ne!(read(), 0, "it is the reader's turn");
+        let next = std::future::poll_fn(|task| Pin::new(&mut answer).poll_frame(task));
+        assert!(futures::poll!(std::pin::pin!(next)).is_pending());
+        assert_eq!(read(), 0, "it is ours");
+        drop(first);
+        assert_eq!(read(), 0, "it still is");
+        drop(answer);
+        assert_ne!(read(), 0);
     }
 
     #[tokio::test(start_paused = true)]

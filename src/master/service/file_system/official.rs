@@ -23,10 +23,14 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::yield_now;
 use tonic::{Request, Response};
 
 /// Entries in one message of a listing.
 const PER_MESSAGE: usize = 1_000;
+/// Entries worked on before others have their turn. A thread that only works on listings looks at no
+/// connection for dozens of turns, and who is not answered for seconds takes us for dead.
+const PER_TURN: usize = 100;
 /// Bytes in one message of a listing; official clients take 4 MiB at most.
 const MESSAGE_BYTES: usize = 1 << 20;
 /// Blocks of one file told in a listing; who opens the file asks for its status.
@@ -79,12 +83,17 @@ async fn next_message(
     mut told: Told,
 ) -> Result<Option<(ListStatusPResponse, Told)>, tonic::Status> {
     if told.ahead.is_empty() {
-        let mut page = told.listing.next_page(PER_MESSAGE)?.unwrap_or_default();
+        let mut page = next_page(&mut told.listing).await?;
         let measures = told.measures.take();
         if let Some(measures) = measures.filter(|_| page.len() < PER_MESSAGE) {
             measures.tell_cached(&mut page).await;
         }
-        told.ahead.extend(page.iter().map(listed));
+        for (turn, entries) in page.chunks(PER_TURN).enumerate() {
+            if turn > 0 {
+                yield_now().await;
+            }
+            told.ahead.extend(entries.iter().map(listed));
+        }
     }
     let (mut file_infos, mut bytes) = (Vec::with_capacity(told.ahead.len()), 0);
     while let Some(info) = told.ahead.pop_front() {
@@ -96,6 +105,20 @@ async fn next_message(
     }
     let more = !file_infos.is_empty();
     Ok(more.then_some((ListStatusPResponse { file_infos }, told)))
+}
+
+/// As many entries as a message has at most; fewer when there are no more.
+async fn next_page(listing: &mut Listing) -> Result<Vec<Status>, tonic::Status> {
+    let mut page = Vec::new();
+    loop {
+        let entries = listing.next_page(PER_TURN)?.unwrap_or_default();
+        let last = entries.len() < PER_TURN;
+        page.extend(entries);
+        if last || page.len() >= PER_MESSAGE {
+            return Ok(page);
+        }
+        yield_now().await;
+    }
 }
 
 fn listed(status: &Status) -> FileInfo {

@@ -20,11 +20,9 @@ demo: setup ## Build the binary and show it: a slow data set copied cold, loaded
 test: setup ## Run the tests
 	$(CARGO) test --locked
 
-e2e: setup ## Slow proof, by hand: others' tests of clients and file systems; masters under every fault
+e2e: setup ## Slow proof, by hand: others' tests of clients and file systems, real work, faults; a table
 	$(CARGO) build --locked
-	tests/external/run
-	tests/external/pjdfstest
-	$(CARGO) test --locked --test all faults::the_whole_matrix -- --ignored --nocapture
+	CARGO="$(CARGO)" tests/external/all
 
 build: ## Build target/<host>/release/goosefs, one static binary
 	$(CARGO) build --locked --release

@@ -14,7 +14,7 @@ const LONGEST: u64 = 3 << 20;
 const OPERATIONS: usize = 600;
 
 /// SplitMix64.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -25,7 +25,7 @@ impl Random {
         x ^ (x >> 31)
     }
 
-    fn below(&mut self, most: u64) -> u64 {
+    pub(super) fn below(&mut self, most: u64) -> u64 {
         self.next() % most.max(1)
     }
 
@@ -258,24 +258,40 @@ fn run(mounted: &Mounted, name: &str, seed: u64) {
     });
 }
 
+/// The seed that was asked for; otherwise that many: 1, 2 and so on, and one that is new.
+pub(super) fn seeds(count: u64) -> Vec<u64> {
+    let chosen = std::env::var("GOOSEFS_MODEL_SEED").ok().and_then(|seed| seed.parse().ok());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    chosen.map_or_else(|| (1..count).chain([now.as_secs()]).collect(), |seed| vec![seed])
+}
+
 #[test]
 fn random_operations_do_what_they_do_in_memory() {
-    do_what_they_do_in_memory("true");
+    do_what_they_do_in_memory("true", 3);
 }
 
 #[test]
 fn random_operations_through_us_do_what_they_do_in_memory() {
-    do_what_they_do_in_memory("false");
+    do_what_they_do_in_memory("false", 3);
 }
 
-fn do_what_they_do_in_memory(passthrough: &str) {
+#[test]
+#[ignore = "minutes; make e2e"]
+fn many_random_operations_do_what_they_do_in_memory() {
+    do_what_they_do_in_memory("true", 30);
+}
+
+#[test]
+#[ignore = "minutes; make e2e"]
+fn many_random_operations_through_us_do_what_they_do_in_memory() {
+    do_what_they_do_in_memory("false", 30);
+}
+
+fn do_what_they_do_in_memory(passthrough: &str, count: u64) {
     let cluster = Cluster::setup().set("user.block.size.bytes.default", "1MB");
     let cluster = cluster.set("fuse.passthrough", passthrough).start();
     let Some(mounted) = mount(cluster, "rw") else { return };
-    let chosen = std::env::var("GOOSEFS_MODEL_SEED").ok().and_then(|seed| seed.parse().ok());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let seeds = chosen.map_or_else(|| vec![1, 2, now.as_secs()], |seed| vec![seed]);
-    for (n, seed) in seeds.into_iter().enumerate() {
+    for (n, seed) in seeds(count).into_iter().enumerate() {
         run(&mounted, &format!("f{n}"), seed);
     }
 }

@@ -330,6 +330,11 @@ impl Posix {
         }
     }
 
+    /// The number of `name` in `parent`, as far as is known; else 0.
+    pub fn number_at(&self, parent: u64, name: &str) -> u64 {
+        self.inodes.number_at(parent, name).unwrap_or_default()
+    }
+
     /// The directory that `ino` is in.
     pub fn parent(&self, ino: u64) -> u64 {
         self.inodes.parent(ino)

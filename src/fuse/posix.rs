@@ -399,6 +399,11 @@ impl Posix {
         if ino == ROOT {
             return Ok(self.load_root().await?);
         }
+        self.find_now(ino).await
+    }
+
+    /// What the master knows of `ino`, which is not the mounted directory itself.
+    async fn find_now(&self, ino: u64) -> Result<Found, Errno> {
         let path = self.inodes.path(ino)?;
         let found = self.fetch_child(self.inodes.parent(ino), path.name(), 0).await;
         match found {

@@ -133,7 +133,11 @@ impl Posix {
         if let Some(write) = self.handles.join(ino, true) {
             return Ok(write);
         }
-        let known = self.find_complete(ino).await?;
+        // What is known here may be what it was before others closed it.
+        let known = self.find_now(ino).await?.known;
+        if !known.status.completed {
+            return Err(Errno::BUSY);
+        }
         Ok(self.handles.begin(Write::new(ino, uid, known, Writing::Published), true))
     }
 

@@ -455,10 +455,13 @@ impl Filesystem for Kernel {
         reply: ReplyCreate,
     ) {
         let (name, caller) = (name!(name, reply), caller(request));
-        let sync = is_sync(flags);
+        let (sync, exclusive) = (is_sync(flags), flags & libc::O_EXCL != 0);
         let stream = flags & libc::O_ACCMODE == libc::O_WRONLY && !sync;
         let ask = move |posix: Arc<Posix>| async move {
-            posix.create((parent.0, &name), mode, stream, caller).await
+            match exclusive {
+                true => posix.create((parent.0, &name), mode, stream, caller).await,
+                false => posix.create_or_find((parent.0, &name), mode, stream, caller).await,
+            }
         };
         let context = (reply, self.clone(), sync);
         self.answer(("create", [parent.0]), None, ask, context, |(reply, kernel, sync), answer| {

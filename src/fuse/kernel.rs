@@ -631,13 +631,18 @@ impl Filesystem for Kernel {
     fn fsync(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let Ok(Handle::Write(handle)) = self.posix.handle(handle.0) else { return reply.ok() };
-        let ask = move |posix: Arc<Posix>| async move { posix.sync(&handle.write).await };
+        let write = match self.posix.handle(handle.0) {
+            Ok(Handle::Write(handle)) => Some(handle.write),
+            // Others may have changed it since it was opened for reading.
+            _ => self.posix.changing(ino.0),
+        };
+        let Some(write) = write else { return reply.ok() };
+        let ask = move |posix: Arc<Posix>| async move { posix.sync(&write).await };
         self.answer("fsync", None, ask, reply, send_empty);
     }
 

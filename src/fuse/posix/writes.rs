@@ -167,7 +167,14 @@ impl Posix {
             return Ok(write);
         }
         let known = self.find_made(ino).await?;
-        Ok(self.handles.begin(Write::new(ino, uid, known, Writing::Published), true))
+        let write = self.handles.begin(Write::new(ino, uid, known, Writing::Published), true);
+        if self.inodes.path(ino).is_ok() {
+            return Ok(write);
+        }
+        // It was deleted meanwhile, by one who found nobody to tell.
+        write.unlinked.store(true, Ordering::Release);
+        self.leave(&write, true).await.ok();
+        Err(Errno::STALE)
     }
 
     /// What the master knows of `ino`, whatever is known here: others may have changed it. Whoever makes

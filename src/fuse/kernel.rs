@@ -192,10 +192,11 @@ impl Kernel {
                 self.later(("read", [write.ino]), async move {
                     let read = async {
                         posix.renew_base(&write, &staged).await?;
-                        staged.read(offset, size).await
+                        let turn = posix.read_turn(size).await?;
+                        Ok::<_, Errno>((staged.read(offset, size, &turn).await?, turn))
                     };
                     match read.await {
-                        Ok(bytes) => reply.data(&bytes),
+                        Ok((bytes, _turn)) => reply.data(&bytes),
                         Err(errno) => reply.error(number(errno)),
                     }
                 });

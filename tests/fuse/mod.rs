@@ -9,6 +9,7 @@ mod lifecycle;
 mod list;
 mod locks;
 mod model;
+mod mounts;
 mod nodes;
 mod read;
 mod recover;

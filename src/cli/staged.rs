@@ -2,7 +2,7 @@
 
 use super::Global;
 use super::print::{Out, Output, size};
-use crate::client::{FileSystem, OpenOptions};
+use crate::client::{FileSystem, OpenOptions, Turn};
 use crate::core::config::Config;
 use crate::core::error::{Context, Result, failed_precondition, not_found};
 use crate::fuse::staging::{self, Home, Left, Staged};
@@ -163,7 +163,7 @@ async fn copy(staged: &Arc<Staged>, file: &Path) -> Result<()> {
     let mut out = std::fs::File::options().write(true).create_new(true).open(file)?;
     let mut at = 0;
     while at < staged.length() {
-        let bytes = staged.read(at, PIECE).await;
+        let bytes = staged.read(at, PIECE, &Turn::default()).await;
         let bytes = bytes.map_err(|errno| std::io::Error::from_raw_os_error(errno.0))?;
         at += bytes.len() as u64;
         out.write_all(&bytes)?;

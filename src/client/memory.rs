@@ -153,7 +153,7 @@ impl Memory {
     ///
     /// # Errors
     /// `DeadlineExceeded` when nobody has given anything back for minutes.
-    pub(super) async fn read(&self, length: u64) -> Result<Turn> {
+    pub async fn read(&self, length: u64) -> Result<Turn> {
         let Some(shares) = &self.shares else { return Ok(Turn::default()) };
         shares.reads.wait(length).await
     }

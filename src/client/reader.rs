@@ -3,7 +3,7 @@
 use super::FileSystem;
 use super::block::prefetch::Prefetch;
 use super::block::{Blocks, Part};
-use super::memory::{Memory, carrying};
+use super::memory::{Memory, Turn, carrying};
 use crate::core::error::{Error, ErrorKind, Result};
 use crate::core::model::{BlockId, ReadType, Status};
 use crate::core::rpc::lend::LentBlock;
@@ -69,13 +69,23 @@ impl Reader {
     /// [`FileSystem::refresh`]. `Unavailable`, naming block and workers, when nobody could serve
     /// it.
     pub async fn read_at(&self, offset: u64, length: u64) -> Result<Bytes> {
-        let end = offset.saturating_add(length).min(self.len());
-        let parts = parts(offset..end, self.status.block_size);
-        if parts.is_empty() {
+        let length = self.len().saturating_sub(offset).min(length);
+        if length == 0 {
             return Ok(Bytes::new());
         }
-        let turn = self.memory.read(end - offset).await?;
-        let bytes = match parts[..] {
+        let turn = self.memory.read(length).await?;
+        let bytes = self.read_within(offset, length, &turn).await;
+        bytes.map(|bytes| carrying(bytes, turn))
+    }
+
+    /// The same for one who has a turn already: another would have it wait for others who wait for it.
+    ///
+    /// # Errors
+    /// As [`Reader::read_at`].
+    pub async fn read_within(&self, offset: u64, length: u64, _turn: &Turn) -> Result<Bytes> {
+        let end = offset.saturating_add(length).min(self.len());
+        let parts = parts(offset..end, self.status.block_size);
+        match parts[..] {
             [part] => self.blocks.read(part).await,
             _ => {
                 let reads = parts.iter().map(|&part| self.blocks.read(part));
@@ -84,8 +94,7 @@ impl Reader {
                 pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
                 Ok(whole.freeze())
             }
-        };
-        bytes.map(|bytes| carrying(bytes, turn))
+        }
     }
 
     /// The bytes in `range` in order, fetched ahead of the reader. What lies beyond the end of the

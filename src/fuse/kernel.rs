@@ -13,6 +13,7 @@ use super::handles::{Handle, PASSTHROUGH, Write};
 use super::posix::locks::{Range, Wanted};
 use super::posix::{Change, Posix};
 use super::staging::Staged;
+use super::underway::{Places, Underway};
 use crate::core::model::Node;
 use crate::core::runtime::Group;
 use answers::{
@@ -61,6 +62,28 @@ pub struct Kernel {
     passthrough: bool,
     /// Tells the kernel what has changed, once there is a session.
     pub notifier: Arc<OnceLock<Notifier>>,
+    /// What is answered later, and for what the kernel waits meanwhile.
+    pub underway: Arc<Underway>,
+}
+
+/// What the kernel asks for, and the inodes that it holds until it is answered.
+struct Question {
+    name: &'static str,
+    places: Places,
+}
+
+impl From<&'static str> for Question {
+    fn from(name: &'static str) -> Self {
+        Question { name, places: Places::default() }
+    }
+}
+
+impl<const N: usize> From<(&'static str, [u64; N])> for Question {
+    fn from((name, held): (&'static str, [u64; N])) -> Self {
+        let mut places = Places::default();
+        places[..N].copy_from_slice(&held);
+        Question { name, places }
+    }
 }
 
 type Answer<T> = std::result::Result<T, Errno>;
@@ -69,20 +92,29 @@ impl Kernel {
     /// Serves `posix`; with `passthrough`, the kernel reads blocks of this host by itself if it can.
     pub fn new(posix: Arc<Posix>, group: Group, passthrough: bool) -> Self {
         let runtime = tokio::runtime::Handle::current();
-        let notifier = Arc::default();
-        Kernel { posix, backings: Arc::default(), runtime, group, passthrough, notifier }
+        let (backings, notifier, underway) = (Arc::default(), Arc::default(), Arc::default());
+        Kernel { posix, backings, runtime, group, passthrough, notifier, underway }
     }
 
     /// Answers later, from the runtime.
-    fn later(&self, name: &'static str, answer: impl Future<Output = ()> + Send + 'static) {
+    fn later(
+        &self,
+        question: impl Into<Question>,
+        answer: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let Question { name, places } = question.into();
+        let operation = self.underway.begin(places);
         let _runtime = self.runtime.enter();
-        self.group.spawn(name, answer);
+        self.group.spawn(name, async move {
+            answer.await;
+            drop(operation);
+        });
     }
 
     /// Answers on the spot where `now` is known, else later by `ask`.
     fn answer<T: 'static, R: Send + 'static, F: Future<Output = Answer<T>> + Send + 'static>(
         &self,
-        name: &'static str,
+        question: impl Into<Question>,
         now: Option<Answer<T>>,
         ask: impl FnOnce(Arc<Posix>) -> F,
         reply: R,
@@ -92,7 +124,7 @@ impl Kernel {
             Some(answer) => send(reply, answer),
             None => {
                 let ask = ask(self.posix.clone());
-                self.later(name, async move { send(reply, ask.await) });
+                self.later(question, async move { send(reply, ask.await) });
             }
         }
     }
@@ -112,7 +144,8 @@ impl Kernel {
         let now = self.posix.listing_now(ino).map(Ok);
         let ask = move |posix: Arc<Posix>| async move { posix.listing(ino).await };
         let context = (reply, self.posix.clone(), (ino, offset), fill, send);
-        self.answer(name, now, ask, context, |(mut reply, posix, at, fill, send), answer| {
+        let question = (name, [ino]);
+        self.answer(question, now, ask, context, |(mut reply, posix, at, fill, send), answer| {
             let filled = answer.map(|listing| fill(&posix, at, &listing, &mut reply));
             send(reply, filled);
         });
@@ -156,13 +189,14 @@ impl Kernel {
             Some(Err(errno)) => reply.error(number(errno)),
             None => {
                 let posix = self.posix.clone();
-                self.later("read", async move {
+                self.later(("read", [write.ino]), async move {
                     let read = async {
                         posix.renew_base(&write, &staged).await?;
-                        staged.read(offset, size).await
+                        let turn = posix.read_turn(size).await?;
+                        Ok::<_, Errno>((staged.read(offset, size, &turn).await?, turn))
                     };
                     match read.await {
-                        Ok(bytes) => reply.data(&bytes),
+                        Ok((bytes, _turn)) => reply.data(&bytes),
                         Err(errno) => reply.error(number(errno)),
                     }
                 });
@@ -171,8 +205,9 @@ impl Kernel {
     }
 }
 
-/// Has the kernel drop the pages of a file whose bytes are others by now.
-async fn drop_pages(notifier: &Arc<OnceLock<Notifier>>, ino: INodeNo) {
+/// Has the kernel drop the pages of a file whose bytes are others by now, which it waits for.
+async fn drop_pages(notifier: &Arc<OnceLock<Notifier>>, underway: &Underway, ino: INodeNo) {
+    underway.clear(ino.0).await;
     let notifier = notifier.clone();
     let told = tokio::task::spawn_blocking(move || {
         notifier.get().map_or(Ok(()), |notifier| notifier.inval_inode(ino, 0, 0))
@@ -227,7 +262,7 @@ impl Filesystem for Kernel {
         let now = self.posix.lookup_now(parent.0, name);
         let name = name.to_string();
         let ask = move |posix: Arc<Posix>| async move { posix.lookup(parent.0, &name).await };
-        self.answer("lookup", now, ask, reply, send_entry);
+        self.answer(("lookup", [parent.0]), now, ask, reply, send_entry);
     }
 
     fn forget(&self, _: &Request, ino: INodeNo, lookups: u64) {
@@ -272,7 +307,7 @@ impl Filesystem for Kernel {
             return reply.error(number(Errno::STALE));
         }
         let ask = move |posix: Arc<Posix>| async move { posix.change(ino.0, change, caller).await };
-        self.answer("setattr", None, ask, reply, send_attr);
+        self.answer(("setattr", [ino.0]), None, ask, reply, send_attr);
     }
 
     fn readlink(&self, _: &Request, ino: INodeNo, reply: ReplyData) {
@@ -299,7 +334,7 @@ impl Filesystem for Kernel {
             let ask = move |posix: Arc<Posix>| async move {
                 posix.make_node((parent.0, &name), (node, mode), caller).await
             };
-            return self.answer("mknod", None, ask, reply, send_entry);
+            return self.answer(("mknod", [parent.0]), None, ask, reply, send_entry);
         }
         if mode & libc::S_IFMT != libc::S_IFREG {
             return reply.error(fuser::Errno::EPERM);
@@ -309,7 +344,7 @@ impl Filesystem for Kernel {
             posix.release(created.handle).await;
             Ok(created.entry)
         };
-        self.answer("mknod", None, ask, reply, send_entry);
+        self.answer(("mknod", [parent.0]), None, ask, reply, send_entry);
     }
 
     fn mkdir(
@@ -325,14 +360,15 @@ impl Filesystem for Kernel {
         let ask = move |posix: Arc<Posix>| async move {
             posix.make_dir((parent.0, &name), mode, caller).await
         };
-        self.answer("mkdir", None, ask, reply, send_entry);
+        self.answer(("mkdir", [parent.0]), None, ask, reply, send_entry);
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let (name, caller) = (name!(name, reply), caller(request));
+        let question = ("unlink", [parent.0, self.posix.number_at(parent.0, &name)]);
         let ask =
             move |posix: Arc<Posix>| async move { posix.remove((parent.0, &name), caller).await };
-        self.answer("unlink", None, ask, reply, send_empty);
+        self.answer(question, None, ask, reply, send_empty);
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
@@ -352,7 +388,7 @@ impl Filesystem for Kernel {
         let ask = move |posix: Arc<Posix>| async move {
             posix.make_link((parent.0, &name), &target, caller).await
         };
-        self.answer("symlink", None, ask, reply, send_entry);
+        self.answer(("symlink", [parent.0]), None, ask, reply, send_entry);
     }
 
     fn rename(
@@ -370,10 +406,13 @@ impl Filesystem for Kernel {
         }
         let (from, to) = (name!(name, reply), name!(new_name, reply));
         let (replace, caller) = (flags.is_empty(), caller(request));
+        let [moved, replaced] = [(parent, &from), (new_parent, &to)]
+            .map(|(parent, name)| self.posix.number_at(parent.0, name));
+        let question = ("rename", [parent.0, new_parent.0, moved, replaced]);
         let ask = move |posix: Arc<Posix>| async move {
             posix.rename((parent.0, &from), (new_parent.0, &to), replace, caller).await
         };
-        self.answer("rename", None, ask, reply, send_empty);
+        self.answer(question, None, ask, reply, send_empty);
     }
 
     fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
@@ -417,15 +456,20 @@ impl Filesystem for Kernel {
         reply: ReplyCreate,
     ) {
         let (name, caller) = (name!(name, reply), caller(request));
-        let sync = is_sync(flags);
+        let (sync, exclusive) = (is_sync(flags), flags & libc::O_EXCL != 0);
         let stream = flags & libc::O_ACCMODE == libc::O_WRONLY && !sync;
         let ask = move |posix: Arc<Posix>| async move {
-            posix.create((parent.0, &name), mode, stream, caller).await
+            match exclusive {
+                true => posix.create((parent.0, &name), mode, stream, caller).await,
+                false => posix.create_or_find((parent.0, &name), mode, stream, caller).await,
+            }
         };
         let context = (reply, self.clone(), sync);
-        self.answer("create", None, ask, context, |(reply, kernel, sync), answer| match answer {
-            Ok(created) => kernel.reply_created(&created, sync || created.stream, reply),
-            Err(errno) => reply.error(number(errno)),
+        self.answer(("create", [parent.0]), None, ask, context, |(reply, kernel, sync), answer| {
+            match answer {
+                Ok(created) => kernel.reply_created(&created, sync || created.stream, reply),
+                Err(errno) => reply.error(number(errno)),
+            }
         });
     }
 
@@ -453,7 +497,7 @@ impl Filesystem for Kernel {
                 return self.read_staged((write, staged), (offset, size), reply);
             }
             let kernel = self.clone();
-            return self.later("read", async move {
+            return self.later(("read", [ino]), async move {
                 match kernel.posix.staged(&write).await {
                     Ok(staged) => kernel.read_staged((write, staged), (offset, size), reply),
                     Err(errno) => reply.error(number(errno)),
@@ -466,7 +510,7 @@ impl Filesystem for Kernel {
             Some(Err(errno)) => reply.error(number(errno)),
             None => {
                 let posix = self.posix.clone();
-                self.later("read", async move {
+                self.later(("read", [ino]), async move {
                     match posix.read(&file, offset, size).await {
                         Ok(bytes) => reply.data(&bytes),
                         Err(errno) => reply.error(number(errno)),
@@ -479,7 +523,7 @@ impl Filesystem for Kernel {
     fn write(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         offset: u64,
         data: &[u8],
@@ -517,7 +561,7 @@ impl Filesystem for Kernel {
             }
             Ok(written)
         };
-        self.answer("write", None, ask, reply, send);
+        self.answer(("write", [ino.0]), None, ask, reply, send);
     }
 
     fn flush(
@@ -588,13 +632,18 @@ impl Filesystem for Kernel {
     fn fsync(
         &self,
         _: &Request,
-        _: INodeNo,
+        ino: INodeNo,
         handle: FileHandle,
         _datasync: bool,
         reply: ReplyEmpty,
     ) {
-        let Ok(Handle::Write(handle)) = self.posix.handle(handle.0) else { return reply.ok() };
-        let ask = move |posix: Arc<Posix>| async move { posix.sync(&handle.write).await };
+        let write = match self.posix.handle(handle.0) {
+            Ok(Handle::Write(handle)) => Some(handle.write),
+            // Others may have changed it since it was opened for reading.
+            _ => self.posix.changing(ino.0),
+        };
+        let Some(write) = write else { return reply.ok() };
+        let ask = move |posix: Arc<Posix>| async move { posix.sync(&write).await };
         self.answer("fsync", None, ask, reply, send_empty);
     }
 
@@ -676,10 +725,10 @@ impl Filesystem for Kernel {
             _ => Wanted::Unlocked,
         };
         let range = Range { ino: ino.0, owner: owner.0, pid: request.pid(), start, end };
-        let notifier = self.notifier.clone();
+        let (notifier, underway) = (self.notifier.clone(), self.underway.clone());
         let ask = move |posix: Arc<Posix>| async move {
             if posix.lock((range, handle.0), wanted, wait).await? {
-                drop_pages(&notifier, ino).await;
+                drop_pages(&notifier, &underway, ino).await;
             }
             Ok(())
         };
@@ -753,7 +802,7 @@ impl Filesystem for Kernel {
         let ask = move |posix: Arc<Posix>| async move {
             posix.set_xattr(ino.0, (&name, value), flags, caller).await
         };
-        self.answer("setxattr", None, ask, reply, send_empty);
+        self.answer(("setxattr", [ino.0]), None, ask, reply, send_empty);
     }
 
     fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
@@ -772,6 +821,6 @@ impl Filesystem for Kernel {
         let (name, caller) = (name!(name, reply), caller(request));
         let ask =
             move |posix: Arc<Posix>| async move { posix.remove_xattr(ino.0, &name, caller).await };
-        self.answer("removexattr", None, ask, reply, send_empty);
+        self.answer(("removexattr", [ino.0]), None, ask, reply, send_empty);
     }
 }

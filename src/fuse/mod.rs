@@ -30,6 +30,7 @@ mod owners;
 mod parked;
 mod posix;
 pub mod staging;
+mod underway;
 
 pub use options::Options;
 pub use posix::{Verdict, publish_left, version_of};
@@ -97,10 +98,10 @@ pub async fn run(
     let posix = Arc::new(posix);
     let group = Group::new("fuse");
     let kernel = Kernel::new(posix.clone(), group.clone(), config.fuse.passthrough);
-    let notifier = kernel.notifier.clone();
+    let (notifier, underway) = (kernel.notifier.clone(), kernel.underway.clone());
     let session = connect(kernel, &config, &mount, &dir).await?;
     notifier.set(session.notifier()).ok();
-    invalidate::start(&posix, session.notifier(), &group);
+    invalidate::start(&posix, session.notifier(), underway, &group);
     posix.retry_kept(&group);
     posix.follow_mapped(&group);
     posix::locks::start(&posix, &group);

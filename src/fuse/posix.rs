@@ -330,6 +330,11 @@ impl Posix {
         }
     }
 
+    /// The number of `name` in `parent`, as far as is known; else 0.
+    pub fn number_at(&self, parent: u64, name: &str) -> u64 {
+        self.inodes.number_at(parent, name).unwrap_or_default()
+    }
+
     /// The directory that `ino` is in.
     pub fn parent(&self, ino: u64) -> u64 {
         self.inodes.parent(ino)
@@ -394,6 +399,11 @@ impl Posix {
         if ino == ROOT {
             return Ok(self.load_root().await?);
         }
+        self.find_now(ino).await
+    }
+
+    /// What the master knows of `ino`, which is not the mounted directory itself.
+    async fn find_now(&self, ino: u64) -> Result<Found, Errno> {
         let path = self.inodes.path(ino)?;
         let found = self.fetch_child(self.inodes.parent(ino), path.name(), 0).await;
         match found {

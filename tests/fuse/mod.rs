@@ -10,6 +10,7 @@ mod list;
 mod locks;
 mod model;
 mod model_names;
+mod mounts;
 mod nodes;
 mod read;
 mod recover;

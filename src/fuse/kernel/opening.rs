@@ -70,7 +70,7 @@ impl Kernel {
                 return Some(reply);
             }
             Ok(Some(backing)) => self.reply_passthrough(ino, reply, &backing),
-            Ok(None) => self.reply_read(ino, opened, reply),
+            Ok(None) => return self.reply_read(ino, opened, reply),
             Err(Other) if self.posix.changing(ino).is_some() => return Some(reply),
             Err(Other) => self.refuse(ino, reply),
         }
@@ -89,9 +89,18 @@ impl Kernel {
         }
     }
 
-    fn reply_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) {
+    fn reply_read(&self, ino: u64, opened: Opened, reply: ReplyOpen) -> Option<ReplyOpen> {
+        let version = opened.known.status.id;
         let handle = self.posix.read_handle(ino, opened);
+        // From here on it stays known that it is changed. Before, what others made may have been
+        // published, and the kernel keeps what it reads for all who open it.
+        if !self.posix.is_current(ino, version) {
+            self.posix.close(handle);
+            self.backings.release(ino);
+            return Some(reply);
+        }
         reply.opened(FileHandle(handle), self.quiet(ino) | self.cached(ino, false));
+        None
     }
 
     /// The kernel caches nothing itself here, and refuses to be told that it should.

@@ -1,7 +1,7 @@
 //! Opening files and reading them.
 
 use super::Posix;
-use crate::client::{OpenOptions, Reader};
+use crate::client::{OpenOptions, Reader, Turn};
 use crate::core::model::FileId;
 use crate::core::rpc::lend::LentBlock;
 use crate::fuse::errno::Errno;
@@ -125,6 +125,14 @@ impl Posix {
             tracing::warn!(%error, path = %status.path, index, "reading a block's file");
             Errno::IO
         }))
+    }
+
+    /// Memory for a read of `size` bytes, until it is answered.
+    ///
+    /// # Errors
+    /// `ETIMEDOUT` when nobody else gets on either.
+    pub async fn read_turn(&self, size: u32) -> Result<Turn, Errno> {
+        Ok(self.files.memory().read(u64::from(size)).await?)
     }
 
     /// Reads `size` bytes at `offset`; fewer only at the end of the file.

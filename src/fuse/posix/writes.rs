@@ -20,7 +20,7 @@ use crate::fuse::staging::Staged;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Files up to this are staged whole where that makes writing them quicker.
 const WHOLE: u64 = 4 << 20;
@@ -28,6 +28,12 @@ const WHOLE: u64 = 4 << 20;
 /// mapped keeps it for longer.
 const LOOK: Duration = Duration::from_millis(1);
 const LETTING_GO: u32 = 20;
+/// How long one who opens a file for writing waits for another mount that has just made it, and how often
+/// it is looked at the least.
+const MAKING: Duration = Duration::from_secs(3);
+const MOST_PAUSE: Duration = Duration::from_millis(100);
+/// How often a file is made that comes and goes.
+const MOST_TRIES: u32 = 5;
 
 /// Who asks, as the kernel says.
 #[derive(Clone, Copy, Debug)]
@@ -98,10 +104,37 @@ impl Posix {
         Ok(Created { entry, handle: self.handles.insert_write(handle), stream })
     }
 
+    /// The same where nothing is; what is there the kernel is to look up anew, and to open as any other file.
+    /// Of one that it had asked us to make it would not ask who may open it.
+    ///
+    /// # Errors
+    /// `ESTALE` where something is.
+    pub async fn create_or_find(
+        &self,
+        (parent, name): (u64, &str),
+        mode: u32,
+        stream: bool,
+        caller: Caller,
+    ) -> Result<Created, Errno> {
+        for _ in 0..MOST_TRIES {
+            match self.create((parent, name), mode, stream, caller).await {
+                Err(Errno::EXISTS) => {}
+                made => return made,
+            }
+            match self.fetch_child(parent, name, 0).await {
+                Ok(_) => return Err(Errno::STALE),
+                // It has been deleted since.
+                Err(Errno::NOT_FOUND) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno::EXISTS)
+    }
+
     /// Opens `ino` for writing. Answers the handle, and whether it is a stream.
     ///
     /// # Errors
-    /// `EBUSY` while another mount makes the file; `EROFS`.
+    /// `EBUSY` while another mount goes on making the file; `EROFS`.
     pub async fn open_write(
         &self,
         ino: u64,
@@ -133,8 +166,33 @@ impl Posix {
         if let Some(write) = self.handles.join(ino, true) {
             return Ok(write);
         }
-        let known = self.find_complete(ino).await?;
-        Ok(self.handles.begin(Write::new(ino, uid, known, Writing::Published), true))
+        let known = self.find_made(ino).await?;
+        let write = self.handles.begin(Write::new(ino, uid, known, Writing::Published), true);
+        if self.inodes.path(ino).is_ok() {
+            return Ok(write);
+        }
+        // It was deleted meanwhile, by one who found nobody to tell.
+        write.unlinked.store(true, Ordering::Release);
+        self.leave(&write, true).await.ok();
+        Err(Errno::STALE)
+    }
+
+    /// What the master knows of `ino`, whatever is known here: others may have changed it. Whoever makes
+    /// it gets a moment to complete it.
+    async fn find_made(&self, ino: u64) -> Result<Arc<Known>, Errno> {
+        let begun = Instant::now();
+        let mut pause = LOOK;
+        loop {
+            let known = self.find_now(ino).await?.known;
+            if known.status.completed {
+                return Ok(known);
+            }
+            if begun.elapsed() >= MAKING {
+                return Err(Errno::BUSY);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MOST_PAUSE);
+        }
     }
 
     /// Publishes what was changed of `ino`, whoever goes on writing it.

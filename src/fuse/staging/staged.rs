@@ -14,7 +14,7 @@ mod version;
 use super::ranges::Ranges;
 use super::record::Record;
 use super::{Home, Left, errno_of, lease, own};
-use crate::client::Reader;
+use crate::client::{Reader, Turn};
 use crate::core::error::Result;
 use crate::core::model::FileId;
 use crate::fuse::errno::Errno;
@@ -392,11 +392,11 @@ impl Staged {
         Some(Ok(()))
     }
 
-    /// Reads; fewer bytes only at the end of the file.
+    /// Reads within the turn of one who has memory for it; fewer bytes only at the end of the file.
     ///
     /// # Errors
     /// What the local disk fails with, or whoever has the base.
-    pub async fn read(&self, offset: u64, size: u32) -> Result<Vec<u8>, Errno> {
+    pub async fn read(&self, offset: u64, size: u32, turn: &Turn) -> Result<Vec<u8>, Errno> {
         let range = self.clip(offset, size);
         let (plan, base) = {
             let state = self.state.lock();
@@ -404,18 +404,19 @@ impl Staged {
         };
         let mut whole = vec![0; (range.end - range.start) as usize];
         for (piece, source) in plan {
-            let part = &mut whole[within(&piece, &range)];
+            let part = within(&piece, &range);
             match (source, &base) {
                 (Source::Here, _) => {
                     let data = self.data.clone();
-                    let mut read = vec![0; part.len()];
-                    let read =
-                        local(move || read_here(&data, &mut read, piece.start).map(|()| read));
-                    part.copy_from_slice(&read.await?);
+                    let read = local(move || {
+                        read_here(&data, &mut whole[part], piece.start).map(|()| whole)
+                    });
+                    whole = read.await?;
                 }
                 (Source::Base, Some(base)) => {
-                    let read = base.reader.read_at(piece.start, piece.end - piece.start).await?;
-                    part[..read.len()].copy_from_slice(&read);
+                    let length = piece.end - piece.start;
+                    let read = base.reader.read_within(piece.start, length, turn).await?;
+                    whole[part][..read.len()].copy_from_slice(&read);
                 }
                 _ => {}
             }

@@ -1,6 +1,7 @@
 //! Objects of under stores that a worker is writing because the master told it to: nobody else writes
 //! them meanwhile, so that what comes last in the tree comes last there.
 
+use super::questions::{Question, Questions, name_in};
 use crate::core::error::{Error, Result, unavailable};
 use crate::core::model::FsPath;
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// The objects that are being written, or looked at to be named in the tree. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Objects(Arc<Mutex<HashSet<String>>>);
+pub struct Objects(Arc<Mutex<HashSet<String>>>, Questions);
 
 /// An object that is held, until this is dropped.
 #[derive(Debug)]
@@ -38,6 +39,7 @@ impl Objects {
 
     /// Whoever held it is through, or gone.
     pub fn release(&self, object: &str) {
+        self.1.released(object);
         self.0.lock().remove(object);
     }
 
@@ -46,6 +48,17 @@ impl Objects {
         let below = |held: &String| held.strip_prefix(object).is_some_and(|b| b.starts_with('/'));
         let held = self.0.lock();
         held.contains(object) || held.iter().any(below)
+    }
+
+    /// The names in a directory, an address that ends in a slash, of what somebody writes there or below.
+    pub(super) fn held_in(&self, directory: &str) -> HashSet<String> {
+        let held = self.0.lock();
+        held.iter().filter_map(|at| name_in(directory, at)).map(str::to_string).collect()
+    }
+
+    /// An under store is about to be asked what it has.
+    pub(in crate::master) fn question(&self) -> Question {
+        self.1.ask()
     }
 
     /// Waits until nobody writes `object`, which is to be at `path`, or one below it.

@@ -11,7 +11,7 @@
 use crate::core::error::{Context, ErrorKind, Result, unavailable};
 use crate::core::model::path::check_name;
 use crate::core::model::{BackupName, FileId, FsPath, PersistenceState, Status};
-use crate::master::file_system::FileSystem;
+use crate::master::file_system::{Below, FileSystem};
 use crate::master::journal::entry::{
     Change, Found, Outcome, Ownership, SyncLoad, SyncScope, Synced,
 };
@@ -153,7 +153,7 @@ impl FileSystem {
     /// taken in for want of space, the tree answers as it is.
     async fn compare(&self, path: &FsPath, known: Status) -> Result<Option<Status>> {
         let asked_ms = self.clock.now_ms();
-        let found = match self.ask(path).await {
+        let found = match self.look_below(path).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(%path, %error, "not compared with the under store");
@@ -195,7 +195,7 @@ impl FileSystem {
             if absent && freshness == Freshness::Known {
                 return Ok(None);
             }
-            let Some(found) = self.ask(&next).await? else {
+            let Some(found) = self.look_below(&next).await? else {
                 self.sync.absent.insert(next, asked_ms);
                 return Ok(None);
             };
@@ -221,7 +221,7 @@ impl FileSystem {
         }
     }
 
-    /// What the store has at `path`.
+    /// What the store has at `path`, whoever writes it.
     ///
     /// # Errors
     /// When the store does not answer.
@@ -264,7 +264,7 @@ impl FileSystem {
                 Err(error) if error.kind() == ErrorKind::Aborted => {
                     tokio::time::sleep(A_MOMENT).await;
                     asked_ms = self.clock.now_ms();
-                    found = self.ask(path).await?;
+                    found = self.look_below(path).await?;
                 }
                 // The directory itself has gone.
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -409,15 +409,17 @@ impl FileSystem {
         match self.peek(&directory.path)? {
             // It stays for what is only here; nothing of the store is in it.
             Some(still) if still.id == directory.id => {
-                self.merge(&still, Vec::new(), listed_ms).await
+                let nothing = Below { entries: Vec::new(), whole: true };
+                self.merge(&still, nothing, listed_ms).await
             }
             _ => Ok(()),
         }
     }
 
-    /// What the store has in a directory, sorted by name.
-    pub(in crate::master) async fn list_store(&self, directory: &Status) -> Result<Vec<UfsStatus>> {
+    /// What the store has in a directory, sorted by name, as far as nobody of ours writes it.
+    pub(in crate::master) async fn list_store(&self, directory: &Status) -> Result<Below> {
         let Resolved { mount, .. } = self.resolve(&directory.path)?;
+        let question = self.objects.question();
         let ufs = self.stores.of(&mount)?;
         let base = directory.path.relative_to(&mount.path).unwrap_or_default().to_string();
         let entries = within(&mount, CALL_DEADLINE, ufs.list(&base)).await?;
@@ -438,21 +440,16 @@ impl FileSystem {
         }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found.dedup_by(|a, b| a.name == b.name);
-        Ok(found)
+        self.settled_of(directory, &question, found)
     }
 
     /// Makes the tree follow a listing.
-    async fn merge(
-        &self,
-        directory: &Status,
-        listing: Vec<UfsStatus>,
-        listed_ms: i64,
-    ) -> Result<()> {
+    async fn merge(&self, directory: &Status, listing: Below, listed_ms: i64) -> Result<()> {
         // What came out of a backup may have changed in the store since.
         let restored_ms = self.state().restored_ms();
         let was_loaded = self.loaded_ms(directory)?.is_some_and(|at| at > restored_ms);
         let mut sum = Synced::default();
-        let mut chunks = listing.chunks(CHUNK).peekable();
+        let mut chunks = listing.entries.chunks(CHUNK).peekable();
         let mut after: Option<String> = None;
         loop {
             let chunk = chunks.next().unwrap_or_default();
@@ -467,9 +464,9 @@ impl FileSystem {
                 loaded: false,
             };
             // A listing that finds nothing new is not worth an entry.
-            let first = last && !was_loaded;
+            let first = last && !was_loaded && listing.whole;
             if first || self.state().would_change(listed_ms, Change::SyncLoad(load.clone()))? {
-                load.loaded = last;
+                load.loaded = last && listing.whole;
                 if let Outcome::Synced(synced) = self.commit(Change::SyncLoad(load)).await? {
                     sum.added += synced.added;
                     sum.kept.extend(synced.kept);
@@ -480,7 +477,9 @@ impl FileSystem {
             }
             after = to;
         }
-        self.sync.checked.insert(directory.id, listed_ms);
+        if listing.whole {
+            self.sync.checked.insert(directory.id, listed_ms);
+        }
         if sum.added > 0 {
             self.sync.moved();
         }

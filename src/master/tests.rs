@@ -724,4 +724,52 @@ mod workers {
         assert_eq!(super::kind(gone), ErrorKind::NotFound);
         assert!(!master.ufs("f").exists());
     }
+
+    #[tokio::test]
+    async fn what_a_worker_writes_of_a_file_that_has_gone_is_not_taken_for_one_of_the_store() {
+        let mut master = Fixture::start().await;
+        let (_, worker) = register(&master).await;
+        let info = master.create("/f", WritePType::AsyncThrough).await.unwrap();
+        master.complete(&info, 3).await.unwrap();
+        let mut jobs = JobsClient::new(master.channel.clone());
+        let exchange =
+            |reports| v1::ExchangeRequest { worker_id: worker, reports, slots: 1, wait_ms: 10_000 };
+        let answer = jobs.exchange(exchange(Vec::new())).await.unwrap().into_inner();
+        master.put("f", "abc");
+        master.put("theirs", "abc");
+        master.remove("/f", DeletePOptions::default()).await.unwrap();
+        let looked = master.status_as("/f", LoadMetadataPType::Always).await;
+        assert_eq!(super::kind(looked), ErrorKind::NotFound);
+        assert_eq!(master.list("/", LoadMetadataPType::Always).await.unwrap(), ["theirs"]);
+        // Its name is free.
+        let next = master.create("/f", WritePType::MustCache).await.unwrap();
+        master.complete(&next, 5).await.unwrap();
+        master.remove("/f", DeletePOptions::default()).await.unwrap();
+        let report = v1::TaskReport {
+            task_id: answer.tasks[0].id,
+            finished: true,
+            version: "v1".into(),
+            ..Default::default()
+        };
+        jobs.exchange(v1::ExchangeRequest { slots: 0, wait_ms: 0, ..exchange(vec![report]) })
+            .await
+            .unwrap();
+        let withdrawn = async {
+            while master.ufs("f").exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), withdrawn).await.unwrap();
+        // From then on the store is believed again.
+        master.put("f", "from others");
+        let theirs = async {
+            loop {
+                match master.list("/", LoadMetadataPType::Always).await.unwrap() {
+                    names if names == ["f", "theirs"] => return,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), theirs).await.unwrap();
+    }
 }

@@ -2,10 +2,11 @@
 //! is about to complete a next version. Nobody else writes them meanwhile, so that what comes last in the
 //! tree comes last there.
 
+use super::questions::{Question, Questions, name_in};
 use crate::core::error::{Error, Result, unavailable};
 use crate::core::model::{FileId, FsPath};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ const CLOSING: Duration = Duration::from_secs(300);
 
 /// The objects that are being written, or looked at to be named in the tree. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Objects(Arc<Mutex<HashMap<String, By>>>);
+pub struct Objects(Arc<Mutex<HashMap<String, By>>>, Questions);
 
 /// Who holds an object.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +72,7 @@ impl Objects {
 
     /// Whoever held it is through, or gone.
     pub fn release(&self, object: &str) {
+        self.1.released(object);
         self.0.lock().remove(object);
     }
 
@@ -80,6 +82,18 @@ impl Objects {
         let held = self.0.lock();
         held.get(object).is_some_and(|by| !by.is_over())
             || held.iter().any(|(at, by)| is_below(at) && !by.is_over())
+    }
+
+    /// The names in a directory, an address that ends in a slash, of what somebody writes there or below.
+    pub(super) fn held_in(&self, directory: &str) -> HashSet<String> {
+        let held = self.0.lock();
+        let held = held.iter().filter(|(_, by)| !by.is_over());
+        held.filter_map(|(at, _)| name_in(directory, at)).map(str::to_string).collect()
+    }
+
+    /// An under store is about to be asked what it has.
+    pub(in crate::master) fn question(&self) -> Question {
+        self.1.ask()
     }
 
     /// Whether a client does, so that it is about to be completed.
@@ -121,6 +135,7 @@ impl Objects {
     pub fn give_up(&self, object: &str, id: FileId) {
         let mut held = self.0.lock();
         if held.get(object).is_some_and(|by| by.writes(id)) {
+            self.1.released(object);
             held.remove(object);
         }
     }

@@ -50,7 +50,7 @@ impl FileSystem {
         let _still = self.locks.listing(path).await?;
         for _ in 0..TRIES {
             let listed_ms = self.clock.now_ms();
-            let listing = self.list_store(&directory.status).await?;
+            let listing = self.list_store(&directory.status).await?.entries;
             match self.stage_listing(job, directory, &listing, listed_ms).await {
                 Err(error) if error.kind() == ErrorKind::Aborted => {
                     tokio::time::sleep(A_MOMENT).await;

@@ -12,7 +12,7 @@ use crate::core::model::{FileId, FsPath, MountId, PersistenceState, Status, Work
 use crate::core::proto::v1;
 use crate::core::runtime::Clock;
 use crate::master::file_system::{FileSystem, is_below};
-use crate::master::journal::entry::{Attributes, Change, SetAttributes, Target};
+use crate::master::journal::entry::{Attributes, Change, Delete, SetAttributes, Target};
 use crate::master::state::next::BELOW;
 use crate::master::stores::CALL_DEADLINE;
 use crate::master::workers::Registry;
@@ -243,7 +243,7 @@ impl Persister {
         };
         if result.is_err() && matches!(self.is_wanted(id, &task.ufs_path), Ok(false)) {
             // No fault of the store's, which may have taken it all the same.
-            if closing && let Err(error) = self.withdraw_lastingly(task).await {
+            if closing && let Err(error) = self.withdraw_lastingly(task, &report.version).await {
                 tracing::warn!(path = task.path, %error, "what was deleted may be in its store");
             }
             return self.given_back(task);
@@ -307,18 +307,18 @@ impl Persister {
                 Ok(())
             }
             // Deleted or renamed meanwhile: what was written must not come back as a file.
-            _ => self.withdraw(&written).await,
+            _ => self.withdraw(&written, task, &report.version).await,
         }
     }
 
     /// The same as [`Persister::withdraw`], tried again while the store does not.
-    async fn withdraw_lastingly(&self, task: &v1::PersistTask) -> Result<()> {
+    async fn withdraw_lastingly(&self, task: &v1::PersistTask, version: &str) -> Result<()> {
         let path = task.path.parse()?;
         let mut result = Ok(());
         for failures in 0..PATIENCE {
             let locked = self.files.locks.shared(&path).await;
             result = match locked {
-                Ok(_shared) => self.withdraw(&path).await,
+                Ok(_shared) => self.withdraw(&path, task, version).await,
                 Err(error) => Err(error),
             };
             if result.is_ok() {
@@ -331,18 +331,34 @@ impl Persister {
     }
 
     /// Removes an object that nobody wants any more. Where another file has its name now, it goes with
-    /// that.
-    async fn withdraw(&self, path: &FsPath) -> Result<()> {
-        match self.files.peek(path)? {
-            Some(status) if status.folder || is_below(&status) => return Ok(()),
+    /// that; where it was itself taken for a file of the store's, that goes with it.
+    async fn withdraw(&self, path: &FsPath, task: &v1::PersistTask, version: &str) -> Result<()> {
+        let is_it = |status: &Status| {
+            let there = !status.folder && status.is_persisted() && !version.is_empty();
+            there && status.ufs_version == version && status.id.0 != task.file_id
+        };
+        let found = self.files.peek(path)?;
+        if let Some(taken_in) = found.as_ref().filter(|status| is_it(status)) {
+            self.remove_object(path).await?;
+            let delete = Delete { path: path.clone(), id: Some(taken_in.id), recursive: false };
+            return match self.files.commit(Change::Delete(delete)).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        match found {
+            Some(status) if status.folder || is_below(&status) => Ok(()),
             Some(status) => {
                 self.note_below(status.id).await?;
                 // The store has the directories too.
                 let parent = path.parent().unwrap_or_else(FsPath::root);
-                return self.files.mark_persisted(&parent).await;
+                self.files.mark_persisted(&parent).await
             }
-            None => {}
+            None => self.remove_object(path).await,
         }
+    }
+
+    async fn remove_object(&self, path: &FsPath) -> Result<()> {
         let mount = self.files.mount_of(path)?;
         let ufs = self.files.stores.of(&mount)?;
         let relative = path.relative_to(&mount.path).unwrap_or_default();

@@ -365,7 +365,8 @@ impl Pair {
         let Some(held) = &mut self.held else { return Ok(()) };
         let (new, end) = (pattern(op.length, op.salt), op.offset as usize + op.length);
         let done = held.file.write_all_at(&new, op.offset);
-        let done = done.and_then(|()| if op.salt % 3 == 0 { held.file.sync_all() } else { Ok(()) });
+        let done = done
+            .and_then(|()| if op.salt.is_multiple_of(3) { held.file.sync_all() } else { Ok(()) });
         done.map_err(|error| format!("{op:?}: {error}"))?;
         held.bytes.resize(held.bytes.len().max(end), 0);
         held.bytes[op.offset as usize..end].copy_from_slice(&new);

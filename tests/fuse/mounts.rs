@@ -62,7 +62,7 @@ fn a_mount_that_is_killed_while_another_changes_names_beside_a_long_rename_leave
         .unwrap();
     eventually("it is on its way", || {
         let stack = std::fs::read_to_string(format!("/proc/{}/stack", rename.id())).unwrap();
-        stack.contains("rename").then_some(())
+        stack.contains("fuse_rename").then_some(())
     });
     for name in ["d/x", "e/x"] {
         std::fs::create_dir(other.path(name)).unwrap();

@@ -639,8 +639,11 @@ impl Table {
                 return;
             }
             let (old_parent, old_name) = (node.parent, node.name.clone());
-            if node.linked {
-                self.unlink(old_parent, &old_name);
+            if node.linked
+                && let Some(directory) = self.nodes.get_mut(&old_parent).map(Node::directory)
+            {
+                // It stays what it is, whether anybody holds it or not.
+                directory.names.remove(&old_name);
             }
             // What is known of it says where it was.
             self.unlearn(ino);

@@ -172,3 +172,17 @@ fn beyond_the_limit_less_is_kept_but_everything_is_answered() {
     let remembered = listing.entries.iter().filter(|e| inodes.known(e.ino).is_some()).count();
     assert_eq!(remembered, 10);
 }
+
+#[test]
+fn a_version_made_here_stays_what_it_is_when_others_rename_it() {
+    let inodes = inodes();
+    let a = place(&inodes, ROOT, "/data/a", 9);
+    let f = place(&inodes, a, "/data/a/f", 10);
+    inodes.published(f, FileId::from_container(11));
+    // Nobody holds it any more; and a listing shows where it is now.
+    inodes.forget(f, 1);
+    let listing = inodes.place_listing(ROOT, vec![known("/data/g", 11)], inodes.ticket());
+    assert_eq!(listing.after(0).first().map(|entry| entry.ino), Some(f));
+    assert!(inodes.is_version(f, FileId::from_container(11)));
+    assert_eq!(inodes.path(f).unwrap().as_str(), "/data/g");
+}

@@ -722,7 +722,14 @@ mod workers {
         master.remove("/f", DeletePOptions::default()).await.unwrap();
         let gone = master.status_as("/f", LoadMetadataPType::Always).await;
         assert_eq!(super::kind(gone), ErrorKind::NotFound);
-        assert!(!master.ufs("f").exists());
+        let withdrawn = async {
+            while master.ufs("f").exists() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), withdrawn).await.unwrap();
+        let gone = master.status_as("/f", LoadMetadataPType::Always).await;
+        assert_eq!(super::kind(gone), ErrorKind::NotFound);
     }
 
     #[tokio::test]

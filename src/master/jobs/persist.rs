@@ -287,7 +287,7 @@ impl Persister {
         let id = FileId(task.file_id);
         let written = task.path.parse()?;
         // Neither deleted nor renamed while we look and say so.
-        let _shared = self.files.locks.shared(&written).await?;
+        let shared = self.files.locks.shared(&written).await?;
         let now = match self.files.by_id(id) {
             Ok(status) => Some(status),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -307,7 +307,10 @@ impl Persister {
                 Ok(())
             }
             // Deleted or renamed meanwhile: what was written must not come back as a file.
-            _ => self.withdraw(&written, task, &report.version).await,
+            _ => {
+                drop(shared);
+                self.withdraw(&written, task, &report.version).await
+            }
         }
     }
 
@@ -316,11 +319,7 @@ impl Persister {
         let path = task.path.parse()?;
         let mut result = Ok(());
         for failures in 0..PATIENCE {
-            let locked = self.files.locks.shared(&path).await;
-            result = match locked {
-                Ok(_shared) => self.withdraw(&path, task, version).await,
-                Err(error) => Err(error),
-            };
+            result = self.withdraw(&path, task, version).await;
             if result.is_ok() {
                 break;
             }
@@ -337,6 +336,8 @@ impl Persister {
             let there = !status.folder && status.is_persisted() && !version.is_empty();
             there && status.ufs_version == version && status.id.0 != task.file_id
         };
+        // Whoever deletes what is there has to know of the object, or nobody removes it.
+        let _alone = self.files.locks.exclusive(std::slice::from_ref(path)).await?;
         let found = self.files.peek(path)?;
         if let Some(taken_in) = found.as_ref().filter(|status| is_it(status)) {
             self.remove_object(path).await?;

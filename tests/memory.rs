@@ -249,11 +249,13 @@ async fn count(primary: Primary, errors: Arc<Mutex<BTreeMap<String, usize>>>) ->
 #[test]
 fn a_small_master_that_many_ask_at_once_lets_them_wait_and_lives() {
     const CALLERS: usize = 240;
-    /// What requests may have, 32 MiB, and what a master of this build takes that does nothing: 94 MB.
-    const MOST_KB: u64 = 134 << 10;
+    /// What requests may have, 32 MiB, and what they leave with the allocator and in half-built pages.
+    /// Without a bound it is more than 100.
+    const MOST_KB: u64 = 56 << 10;
     let Some(group) = Group::new("asked", 240 << 20) else { return };
     let cluster = small_master();
     group.take(cluster.master.pid());
+    let idle = peak_kb(cluster.master.pid());
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (mut asking, errors) = (tokio::task::JoinSet::new(), Arc::default());
@@ -273,7 +275,8 @@ fn a_small_master_that_many_ask_at_once_lets_them_wait_and_lives() {
             assert_eq!(found.unwrap(), ENTRIES);
         }
     });
-    assert_lives_within(&cluster.master, MOST_KB);
+    eprintln!("idle {idle} kB, at its peak {} kB", peak_kb(cluster.master.pid()));
+    assert_lives_within(&cluster.master, idle + MOST_KB);
 }
 
 #[test]

@@ -49,7 +49,7 @@ enum Closing {
     Open,
     /// The master holds it for us, and it may be there.
     Asked,
-    /// The store has refused it.
+    /// It does not come about: the store has refused it, or the master has not agreed.
     Refused,
 }
 
@@ -666,6 +666,8 @@ impl Open {
         if self.next && self.closing == Closing::Open {
             // Whoever is to write it has all of it, so that little is left to fail once it is held.
             ufs.flush().await?;
+            // Should no answer come, nothing comes of the object either.
+            self.closing = Closing::Refused;
             self.fs.close_object(&self.status, self.expected).await?;
             self.closing = Closing::Asked;
         }

@@ -194,6 +194,7 @@ impl Posix {
             if answer.is_closed() {
                 return;
             }
+            let before = posix.held_of(range);
             let taken = posix.try_lock((range, handle), exclusive).await;
             let doubtful = taken.as_ref().is_err_and(is_doubtful);
             let unwanted = match answer.send(taken.map_err(refused)) {
@@ -201,7 +202,8 @@ impl Posix {
                 Ok(()) | Err(_) => false,
             };
             if unwanted {
-                posix.forget_lock(range);
+                // It is as it was when they asked.
+                posix.put_back(range, before);
             }
             if unwanted || doubtful {
                 posix.tell_locks(range).await;
@@ -287,6 +289,30 @@ impl Posix {
         published
     }
 
+    /// What its owner holds of a range.
+    fn held_of(&self, range: Range) -> Vec<RecordLock<u64>> {
+        let held = self.locks.held.lock();
+        let locks = held.files.get(&range.ino).into_iter().flat_map(|file| file.locks.iter());
+        let parts = locks.filter(|lock| {
+            lock.owner == range.owner && lock.start <= range.end && lock.end >= range.start
+        });
+        parts.cloned().collect()
+    }
+
+    /// Of a range that was just taken, its owner holds again what they held before.
+    fn put_back(&self, range: Range, before: Vec<RecordLock<u64>>) {
+        let mut held = self.locks.held.lock();
+        if let Some(file) = held.files.get_mut(&range.ino) {
+            file.locks.give_up(&range.owner, range.start, range.end);
+            before.into_iter().for_each(|lock| file.locks.take(lock));
+            let locks = &file.locks;
+            file.handles.retain(|(by, _)| locks.iter().any(|lock| lock.owner == *by));
+            if file.locks.is_empty() {
+                held.files.remove(&range.ino);
+            }
+        }
+    }
+
     /// What a range was of is not locked any more; what the master calls it, if it was.
     fn forget_lock(&self, range: Range) -> Option<String> {
         let mut held = self.locks.held.lock();
@@ -329,15 +355,13 @@ impl Posix {
         let Range { owner, pid, start, end, .. } = range;
         let file = name.to_string();
         let all = v1::RecordLock { file, owner, pid, exclusive: true, start, end };
-        self.files.set_lock(session, all.clone(), true).await?;
-        let kept: Vec<_> = {
-            let held = self.locks.held.lock();
-            let locks = held.files.get(&range.ino).into_iter().flat_map(|file| file.locks.iter());
-            let inside = |lock: &&RecordLock<u64>| {
-                lock.owner == owner && lock.start <= end && lock.end >= start
-            };
-            locks.filter(inside).cloned().collect()
-        };
+        let mut kept = self.held_of(range);
+        kept.sort_unstable_by_key(|lock| lock.start);
+        // What stays is never free in between.
+        for (start, end) in gaps((start, end), &kept) {
+            let gap = v1::RecordLock { start, end, ..all.clone() };
+            self.files.set_lock(session, gap, true).await?;
+        }
         for lock in kept {
             let RecordLock { pid, exclusive, start, end, .. } = lock;
             let again = v1::RecordLock { pid, exclusive, start, end, ..all.clone() };
@@ -477,6 +501,19 @@ fn refused(error: Error) -> Errno {
     }
 }
 
+/// What of a range, from its first byte to its last, is in none of `locks`, which are in order.
+fn gaps((start, end): (u64, u64), locks: &[RecordLock<u64>]) -> Vec<(u64, u64)> {
+    let (mut gaps, mut next) = (Vec::new(), Some(start));
+    for lock in locks {
+        if let Some(at) = next.filter(|&at| at < lock.start && at <= end) {
+            gaps.push((at, (lock.start - 1).min(end)));
+        }
+        next = next.and_then(|at| lock.end.checked_add(1).map(|after| after.max(at)));
+    }
+    gaps.extend(next.filter(|&at| at <= end).map(|at| (at, end)));
+    gaps
+}
+
 /// Whether the master may have done what was asked, and not said so.
 fn is_doubtful(error: &Error) -> bool {
     let told = [ErrorKind::NotFound, ErrorKind::ResourceExhausted, ErrorKind::InvalidArgument];
@@ -504,4 +541,19 @@ fn has_signal(thread: u32) -> bool {
         line.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or_default()
     };
     (set("SigPnd:") | set("ShdPnd:")) & !set("SigBlk:") != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_no_lock_is_found_to_the_last_byte() {
+        let lock = |start, end| RecordLock { owner: 1, pid: 1, exclusive: true, start, end };
+        assert_eq!(gaps((5, 9), &[]), [(5, 9)]);
+        assert_eq!(gaps((5, 9), &[lock(0, 20)]), []);
+        assert_eq!(gaps((5, 9), &[lock(6, 6), lock(8, u64::MAX)]), [(5, 5), (7, 7)]);
+        assert_eq!(gaps((0, u64::MAX), &[lock(0, 0)]), [(1, u64::MAX)]);
+        assert_eq!(gaps((0, u64::MAX), &[lock(3, u64::MAX)]), [(0, 2)]);
+    }
 }

@@ -361,7 +361,14 @@ impl Posix {
                 staged.outdate(now.id);
                 Some(now.id)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound && write.is_new() => None,
+            // One whose name stayed was deleted by others.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && write.is_new()
+                    && write.attempted() != Some(id) =>
+            {
+                None
+            }
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 tracing::debug!(%error, %path, "publishing what is staged");
                 self.save_unpublished(write, staged, &error).await;

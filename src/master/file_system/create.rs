@@ -140,7 +140,12 @@ impl FileSystem {
                 self.permit_parent(caller, path)?;
                 self.check_vacant(path, new.recursive).await?;
             }
-            if !(through && self.objects.is_held(&resolved.ufs_path)) {
+            // A next version waits for other clients when it is to become the object.
+            let held = match new.next {
+                true => self.objects.is_persisted(&resolved.ufs_path),
+                false => self.objects.is_held(&resolved.ufs_path),
+            };
+            if !(through && held) {
                 break shared;
             }
             // The writer makes the object, after a worker that still writes what was there before; that

@@ -7,6 +7,11 @@ use crate::core::model::{FileId, FsPath, Status, WriteType};
 use crate::master::journal::entry::{Attributes, Change, Delete, SetAttributes, Target};
 use crate::master::state::next::BELOW;
 use crate::master::sync::Freshness;
+use std::time::Duration;
+
+/// How long a deletion waits for a client that is about to complete what is deleted. Whoever deletes holds
+/// a directory of their own.
+const CLOSING_SOON: Duration = Duration::from_secs(5);
 
 /// What a client says of a deletion.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,6 +117,9 @@ impl FileSystem {
 
     /// Deletes from the under store and from the tree.
     async fn remove_both(&self, caller: &Caller, path: &FsPath, removal: Removal) -> Result<()> {
+        // What is about to be completed there is to be there first, if that is soon.
+        let object = self.resolve(path)?.ufs_path;
+        tokio::time::timeout(CLOSING_SOON, self.objects.closed(&object, path)).await.ok();
         let alone = self.locks.exclusive(std::slice::from_ref(path)).await?;
         if self.repeated(caller)?.is_some() {
             return Ok(());

@@ -58,7 +58,7 @@ impl FileSystem {
         let waits = |status: Status| status.persistence == PersistenceState::ToBePersisted;
         let persisted = async {
             // Also what has been replaced since may still be on its way.
-            while self.objects.is_held(&object) || self.peek(path)?.is_some_and(waits) {
+            while self.objects.is_persisted(&object) || self.peek(path)?.is_some_and(waits) {
                 tokio::time::sleep(LOOK).await;
             }
             Ok(())

@@ -96,10 +96,17 @@ impl Objects {
         self.1.ask()
     }
 
-    /// Whether a client does, so that it is about to be completed.
+    /// Whether a client writes it, or one below it, so that it is about to be completed.
     pub fn is_closing(&self, object: &str) -> bool {
+        let is_below = |at: &str| at.strip_prefix(object).is_some_and(|b| b.starts_with('/'));
         let held = self.0.lock();
-        held.get(object).is_some_and(|by| matches!(by, By::Writer(..)) && !by.is_over())
+        let mut closing = held.iter().filter(|(_, by)| matches!(by, By::Writer(..)));
+        closing.any(|(at, by)| (at == object || is_below(at)) && !by.is_over())
+    }
+
+    /// Whether a worker writes it, as the master told it to.
+    pub fn is_persisted(&self, object: &str) -> bool {
+        self.0.lock().get(object).is_some_and(|by| matches!(by, By::Us))
     }
 
     /// Waits until nobody writes `object`, which is to be at `path`, or one below it.
@@ -124,11 +131,23 @@ impl Objects {
     /// # Errors
     /// As [`Objects::free`].
     pub async fn close_for(&self, object: &str, path: &FsPath, id: FileId) -> Result<()> {
+        self.forget_late();
         let begin = || {
             let by = By::Writer(id, Instant::now() + CLOSING);
             self.begin_by(object, by, |before| before.writes(id))
         };
         once(path, begin).await
+    }
+
+    /// Those who did not come in time hold nothing any more.
+    fn forget_late(&self) {
+        let mut held = self.0.lock();
+        held.retain(|object, by| {
+            if by.is_over() {
+                self.1.released(object);
+            }
+            !by.is_over()
+        });
     }
 
     /// That version is not to be completed.

@@ -654,6 +654,16 @@ mod workers {
         );
     }
 
+    /// What a worker reports that has done the first task it was given.
+    fn done(answer: &v1::ExchangeResponse) -> v1::TaskReport {
+        v1::TaskReport {
+            task_id: answer.tasks[0].id,
+            finished: true,
+            version: "v1".into(),
+            ..Default::default()
+        }
+    }
+
     #[tokio::test]
     async fn an_async_file_is_persisted_by_a_worker_and_then_told_of() {
         let mut master = Fixture::start().await;
@@ -668,12 +678,7 @@ mod workers {
         let Some(Kind::Persist(task)) = answer.tasks[0].kind.clone() else { panic!("{answer:?}") };
         assert_eq!(task.blocks[0].workers, ["127.0.0.1:9203"]);
         std::fs::write(task.ufs_path.strip_prefix("file://").unwrap(), "abc").unwrap();
-        let report = v1::TaskReport {
-            task_id: answer.tasks[0].id,
-            finished: true,
-            version: "v1".into(),
-            ..Default::default()
-        };
+        let report = done(&answer);
         jobs.exchange(v1::ExchangeRequest { slots: 0, wait_ms: 0, ..exchange(vec![report]) })
             .await
             .unwrap();
@@ -708,13 +713,7 @@ mod workers {
         let info = master.create("/f", WritePType::MustCache).await.unwrap();
         master.complete(&info, 5).await.unwrap();
         master.put("f", "abc");
-        let version = "v1".into();
-        let report = v1::TaskReport {
-            task_id: answer.tasks[0].id,
-            finished: true,
-            version,
-            ..Default::default()
-        };
+        let report = done(&answer);
         jobs.exchange(v1::ExchangeRequest { slots: 0, wait_ms: 0, ..exchange(vec![report]) })
             .await
             .unwrap();
@@ -752,12 +751,7 @@ mod workers {
         let next = master.create("/f", WritePType::MustCache).await.unwrap();
         master.complete(&next, 5).await.unwrap();
         master.remove("/f", DeletePOptions::default()).await.unwrap();
-        let report = v1::TaskReport {
-            task_id: answer.tasks[0].id,
-            finished: true,
-            version: "v1".into(),
-            ..Default::default()
-        };
+        let report = done(&answer);
         jobs.exchange(v1::ExchangeRequest { slots: 0, wait_ms: 0, ..exchange(vec![report]) })
             .await
             .unwrap();

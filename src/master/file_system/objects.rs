@@ -78,10 +78,14 @@ impl Objects {
 
     /// Whether somebody writes it, or one below it.
     pub fn is_held(&self, object: &str) -> bool {
+        self.is_held_by(object, |_| true)
+    }
+
+    fn is_held_by(&self, object: &str, meant: impl Fn(&By) -> bool) -> bool {
         let is_below = |at: &str| at.strip_prefix(object).is_some_and(|b| b.starts_with('/'));
+        let holds = |by: &By| meant(by) && !by.is_over();
         let held = self.0.lock();
-        held.get(object).is_some_and(|by| !by.is_over())
-            || held.iter().any(|(at, by)| is_below(at) && !by.is_over())
+        held.get(object).is_some_and(holds) || held.iter().any(|(at, by)| is_below(at) && holds(by))
     }
 
     /// The names in a directory, an address that ends in a slash, of what somebody writes there or below.
@@ -98,10 +102,7 @@ impl Objects {
 
     /// Whether a client writes it, or one below it, so that it is about to be completed.
     pub fn is_closing(&self, object: &str) -> bool {
-        let is_below = |at: &str| at.strip_prefix(object).is_some_and(|b| b.starts_with('/'));
-        let held = self.0.lock();
-        let mut closing = held.iter().filter(|(_, by)| matches!(by, By::Writer(..)));
-        closing.any(|(at, by)| (at == object || is_below(at)) && !by.is_over())
+        self.is_held_by(object, |by| matches!(by, By::Writer(..)))
     }
 
     /// Whether a worker writes it, as the master told it to.
